@@ -1,0 +1,251 @@
+import { z } from 'zod';
+import { byteSize, duration, percentage } from './units.ts';
+
+/**
+ * The shape of holdfast.yaml. Every key's description is its documentation: docs/configuration.md and the editors' JSON
+ * Schema are generated from here.
+ */
+
+const name = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,62}$/,
+    'expected lower-case letters, digits, - and _, starting with a letter or digit, at most 63',
+  );
+
+/** A secret by reference. A literal is refused before it can spread. */
+export const secretReference = z.union(
+  [
+    z.strictObject({ env: z.string().min(1).describe('Name of the environment variable that holds the value.') }),
+    z.strictObject({ file: z.string().min(1).describe('Path of a file that holds the value.') }),
+  ],
+  { error: 'expected { env: NAME } or { file: PATH }; a secret is never written into the configuration itself' },
+);
+
+const catalog = z.strictObject({
+  url: secretReference.describe(
+    'Connection URL of a PostgreSQL database; the schema `holdfast` is created and migrated in it.',
+  ),
+});
+
+const temporal = z.strictObject({
+  address: z
+    .string()
+    .optional()
+    .describe(
+      'host:port of the Temporal server. Unset: TEMPORAL_ADDRESS or the active Temporal profile, else 127.0.0.1:7233.',
+    ),
+  namespace: z
+    .string()
+    .optional()
+    .describe('Temporal namespace. Unset: TEMPORAL_NAMESPACE or the profile, else `default`.'),
+  taskQueue: z.string().default('holdfast').describe('Task queue of the workers.'),
+  apiKey: secretReference.optional().describe('API key for Temporal Cloud.'),
+  uiUrl: z
+    .url()
+    .optional()
+    .describe("Base address of Temporal's Web UI, for links. Unset: guessed for a local server."),
+});
+
+const spool = z.strictObject({
+  path: z
+    .string()
+    .default('/var/lib/holdfast/spool')
+    .describe("The worker's staging directory. It holds ciphertext only."),
+  limit: byteSize.default(50 * 2 ** 30).describe('The most the spool may hold.'),
+  segmentSize: byteSize
+    .refine(
+      (bytes) => bytes >= 5 * 2 ** 20 && bytes <= 64 * 2 ** 20,
+      'expected between 5MiB (the S3 minimum) and 64MiB',
+    )
+    .default(8 * 2 ** 20)
+    .describe('Size of a segment: one file in the spool and one part of a multipart upload.'),
+});
+
+const keys = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('aes-256'),
+    key: secretReference.describe('32 random bytes, as base64 or hex. Seals and opens.'),
+  }),
+  z.strictObject({
+    type: z.literal('rsa'),
+    publicKey: secretReference.describe('PEM public key of at least 3072 bits. Seals.'),
+    privateKey: secretReference
+      .optional()
+      .describe('PEM private key. Opens; leave it out where the worker must not be able to read.'),
+  }),
+  z.strictObject({
+    type: z.literal('kms'),
+    keyArn: z
+      .string()
+      .regex(/^arn:/, 'expected a key ARN')
+      .describe('ARN of an AWS KMS key. Seals and opens with the ambient AWS credentials.'),
+  }),
+  z.strictObject({
+    type: z.literal('ed25519'),
+    privateKey: secretReference.optional().describe('PEM private key. Signs manifests, and checks them.'),
+    publicKey: secretReference
+      .optional()
+      .describe('PEM public key. Checks manifests; needed only where the private key is not.'),
+  }),
+]);
+
+const localBackend = z.strictObject({
+  type: z.literal('local'),
+  path: z.string().describe('Directory that holds the copies. It must exist: a missing mount is not created over.'),
+});
+
+const s3Backend = z.strictObject({
+  type: z.literal('s3'),
+  provider: z.enum(['aws', 'r2', 'b2', 'generic']).default('generic').describe('Whose rules the service follows.'),
+  bucket: z.string().min(3).describe('Name of the bucket. It must exist.'),
+  prefix: z.string().default('').describe('Key prefix inside the bucket.'),
+  region: z.string().optional().describe('Region. Needed for aws and b2; `auto` for r2.'),
+  endpoint: z
+    .url()
+    .optional()
+    .describe('Address of the service. Needed for generic; follows from region or account for the others.'),
+  accountId: z.string().optional().describe('Cloudflare account id, for r2.'),
+  pathStyle: z
+    .boolean()
+    .optional()
+    .describe('Put the bucket into the path rather than the host name. Default true for generic.'),
+  accessKeyId: secretReference.optional().describe('Access key id. Unset: the default AWS credential chain.'),
+  secretAccessKey: secretReference.optional().describe('Secret access key.'),
+  sessionToken: secretReference.optional().describe('Session token of temporary credentials.'),
+  storageClass: z.string().optional().describe('Storage class of new objects, e.g. STANDARD_IA.'),
+  serverSideEncryption: z
+    .enum(['AES256', 'aws:kms'])
+    .optional()
+    .describe("Ask the service to encrypt at rest too, on top of Holdfast's own seal."),
+  checksum: z
+    .enum(['sha256', 'md5', 'none'])
+    .optional()
+    .describe("Integrity header sent with each body. Unset: the provider's."),
+  concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
+  requestTimeout: duration
+    .default(60_000)
+    .describe('A request without any progress for this long is given up and tried again.'),
+});
+
+const database = z.strictObject({
+  host: z.string().default('localhost').describe('Host name, or the directory of a Unix socket.'),
+  port: z.int().min(1).max(65535).default(5432).describe('Port.'),
+  name: z.string().min(1).describe('Name of the database.'),
+  user: z.string().min(1).describe('Role that reads it.'),
+  password: secretReference.optional().describe('Its password. Unset: whatever pg_hba.conf allows without.'),
+  sslmode: z
+    .enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])
+    .default('prefer')
+    .describe('TLS towards the server, as in libpq.'),
+  sslrootcert: z.string().optional().describe('Path of the CA certificate for verify-ca and verify-full.'),
+  lockTimeout: duration
+    .default(60_000)
+    .describe('How long to wait for a table lock before giving up and naming the holder.'),
+  rolePasswords: z.boolean().default(false).describe('Keep password hashes in the globals part. Needs a superuser.'),
+});
+
+const fileTree = z.strictObject({
+  path: z.string().startsWith('/', 'expected an absolute path').describe('Root of the tree.'),
+  exclude: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Patterns left out, as in `tar --exclude`, relative to the root.'),
+  minimumFiles: z
+    .int()
+    .min(0)
+    .default(1)
+    .describe('Fewer regular files than this fail the backup: an unmounted tree is empty.'),
+  minimumBytes: byteSize.default(0).describe('Fewer bytes than this fail the backup.'),
+  onUnreadable: z
+    .enum(['record', 'fail'])
+    .default('record')
+    .describe('What an unreadable file does: recorded in the manifest, or fails the backup.'),
+  onChanged: z
+    .enum(['record', 'fail'])
+    .default('record')
+    .describe('What a file that changed or vanished while being read does.'),
+});
+
+const source = z
+  .strictObject({
+    database: database.optional().describe('The PostgreSQL database.'),
+    files: z.record(name, fileTree).default({}).describe('File trees by name, e.g. media, logs, config.'),
+    environment: z
+      .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/))
+      .default([])
+      .describe('Environment variables the application needs: names are recorded, never values.'),
+  })
+  .refine(
+    (value) => value.database !== undefined || Object.keys(value.files).length > 0,
+    'expected a database, files, or both',
+  );
+
+const compression = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('zstd'), level: z.int().min(1).max(19).default(1).describe('zstd level.') }),
+  z.strictObject({ type: z.literal('gzip'), level: z.int().min(1).max(9).default(6).describe('gzip level.') }),
+]);
+
+const floors = z.strictObject({
+  minimumBytes: byteSize
+    .default(0)
+    .describe('A database part smaller than this, before compression, fails the backup.'),
+  maximumShrink: percentage
+    .default(50)
+    .describe('A database part smaller by more than this than in the last verified backup fails the backup.'),
+  allowEmpty: z.boolean().default(false).describe('Accept a database without a single table.'),
+});
+
+export const BACKUP_KINDS = ['full', 'database', 'media', 'logs', 'config'] as const;
+export const TIERS = ['daily', 'weekly', 'monthly', 'manual', 'pre-restore'] as const;
+
+const plan = z.strictObject({
+  source: name.describe('Name of the source.'),
+  kind: z.enum(BACKUP_KINDS).default('full').describe('What of the source to back up.'),
+  tier: z.enum(TIERS).default('daily').describe('Cadence the scheduled backups of this plan belong to.'),
+  backends: z.array(name).min(1).describe('Where to. Each gets a whole copy.'),
+  copies: z
+    .strictObject({ required: z.int().min(1).default(1).describe('How many proven copies make the backup usable.') })
+    .prefault({})
+    .describe('How many of the copies must succeed.'),
+  encryptTo: z.array(name).min(1).describe('Keys that can open it: names of aes-256, rsa or kms keys.'),
+  compression: compression.prefault({ type: 'zstd' }).describe('How parts are compressed before sealing.'),
+  jobs: z
+    .int()
+    .min(1)
+    .max(32)
+    .default(1)
+    .describe('Dump processes side by side; above 1 the largest tables get parts of their own.'),
+  inventory: z
+    .enum(['fingerprints', 'counts', 'off'])
+    .default('fingerprints')
+    .describe('What is recorded about every table inside the snapshot, to reconcile a restore with.'),
+  floors: floors.prefault({}).describe('What is too small to be believed.'),
+  stallTimeout: duration.default(15 * 60_000).describe('A dump that hands out no byte for this long is ended.'),
+});
+
+export const configurationSchema = z.strictObject({
+  catalog: catalog.describe('The index of all backups.'),
+  temporal: temporal.prefault({}).describe('The Temporal server.'),
+  spool: spool.prefault({}).describe('Where ciphertext waits for its uploads.'),
+  keys: z.record(name, keys).describe('Keys by name.'),
+  backends: z.record(name, z.discriminatedUnion('type', [localBackend, s3Backend])).describe('Storages by name.'),
+  sources: z.record(name, source).describe('Applications by name.'),
+  plans: z.record(name, plan).default({}).describe('Plans by name.'),
+});
+
+export type SecretReference = z.infer<typeof secretReference>;
+export type Configuration = z.infer<typeof configurationSchema>;
+export type KeyConfiguration = Configuration['keys'][string];
+export type BackendConfiguration = Configuration['backends'][string];
+export type LocalBackendConfiguration = z.infer<typeof localBackend>;
+export type S3BackendConfiguration = z.infer<typeof s3Backend>;
+export type SourceConfiguration = Configuration['sources'][string];
+export type DatabaseConfiguration = z.infer<typeof database>;
+export type FileTreeConfiguration = z.infer<typeof fileTree>;
+export type PlanConfiguration = Configuration['plans'][string];
+export type Compression = z.infer<typeof compression>;
+export type Floors = z.infer<typeof floors>;
+export type InventoryDetail = PlanConfiguration['inventory'];
+export type BackupKind = (typeof BACKUP_KINDS)[number];
+export type Tier = (typeof TIERS)[number];

@@ -1,0 +1,189 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { HoldfastError } from '../errors.ts';
+
+export interface ChildProcessOptions {
+  readonly command: string;
+  /** Visible to every user of the machine: no secret may stand here. */
+  readonly args: readonly string[];
+  /** Added to the bare environment (PATH and a C locale); the parent's own environment is not handed on. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly workingDirectory?: string;
+  /** Written to the process's standard input, which is closed otherwise. */
+  readonly input?: Readable;
+  /** Exit codes that count as success beside 0, e.g. tar's 1 for "file changed as we read it". */
+  readonly acceptedExitCodes?: readonly number[];
+  /** Ends the process when it hands out no byte for so many milliseconds while somebody waits for one. */
+  readonly stallTimeout?: number;
+  readonly signal?: AbortSignal;
+  /** Called with every complete line of standard error. */
+  readonly onErrorLine?: (line: string) => void;
+}
+
+export interface RunningProcess {
+  readonly pid: number | undefined;
+  readonly stdout: Readable;
+  /** Resolves with the exit code once the process ended well and its output was read to the end; rejects otherwise. */
+  readonly finished: Promise<number>;
+}
+
+const GRACE_BEFORE_KILL = 5_000;
+const STALL_CHECK_INTERVAL = 1_000;
+const STDERR_TAIL_LINES = 20;
+
+/**
+ * Starts a program in a process group of its own, so that Ctrl-C in the terminal does not reach it and all it starts
+ * can be ended together.
+ */
+export function startProcess(options: ChildProcessOptions): RunningProcess {
+  options.signal?.throwIfAborted();
+  const child = spawn(options.command, options.args, {
+    detached: true,
+    cwd: options.workingDirectory,
+    env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', ...options.environment },
+    stdio: [options.input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+  });
+  const tail = collectErrorLines(child, options.onErrorLine);
+  const ending = endOnAbortOrStall(child, options);
+  if (options.input && child.stdin) feed(options.input, child.stdin);
+
+  const finished = new Promise<number>((resolve, reject) => {
+    child.once('error', (cause) => {
+      ending.release();
+      reject(notStarted(options.command, cause));
+    });
+    child.once('close', (code, signalName) => {
+      ending.release();
+      const accepted = code !== null && [0, ...(options.acceptedExitCodes ?? [])].includes(code);
+      if (options.signal?.aborted) reject(options.signal.reason);
+      else if (ending.stalled()) reject(stalled(options));
+      else if (accepted) resolve(code);
+      else reject(failed(options.command, code, signalName, tail()));
+    });
+  });
+  // The stream's reader sees the failure first, as an early end; whoever awaits `finished` learns why.
+  finished.catch(() => undefined);
+  if (!child.stdout) throw new TypeError('stdout is always a pipe here');
+  return { pid: child.pid, stdout: child.stdout, finished };
+}
+
+/** Runs a program to its end and gives its whole standard output as text. For small outputs only. */
+export async function readProcess(options: ChildProcessOptions): Promise<string> {
+  const { stdout, finished } = startProcess(options);
+  const chunks: Buffer[] = [];
+  for await (const chunk of stdout) chunks.push(chunk as Buffer);
+  await finished;
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function collectErrorLines(child: ChildProcess, onLine?: (line: string) => void): () => string[] {
+  const tail: string[] = [];
+  let rest = '';
+  const take = (line: string) => {
+    if (line === '') return;
+    tail.push(line.slice(0, 500));
+    if (tail.length > STDERR_TAIL_LINES) tail.shift();
+    onLine?.(line);
+  };
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) take(line);
+  });
+  child.stderr?.once('end', () => take(rest));
+  return () => tail;
+}
+
+function endOnAbortOrStall(child: ChildProcess, options: ChildProcessOptions) {
+  let stalledNow = false;
+  let killTimer: NodeJS.Timeout | undefined;
+  const end = () => {
+    signalGroup(child, 'SIGTERM');
+    killTimer = setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_BEFORE_KILL);
+    // Nobody reads on after this; draining lets the process's end arrive.
+    child.stdout?.resume();
+  };
+  options.signal?.addEventListener('abort', end, { once: true });
+  const stallTimer =
+    options.stallTimeout === undefined
+      ? undefined
+      : watchForStall(child, options.stallTimeout, () => {
+          stalledNow = true;
+          end();
+        });
+  return {
+    stalled: () => stalledNow,
+    release: () => {
+      options.signal?.removeEventListener('abort', end);
+      clearTimeout(killTimer);
+      clearInterval(stallTimer);
+    },
+  };
+}
+
+/** A reader that is slower than the process is no stall: time counts only while nothing waits to be read. */
+function watchForStall(child: ChildProcess, timeout: number, onStall: () => void): NodeJS.Timeout {
+  const stdout = child.stdout as (Readable & { bytesRead?: number }) | null;
+  let lastBytes = 0;
+  let lastProgress = Date.now();
+  const timer = setInterval(
+    () => {
+      const bytes = stdout?.bytesRead ?? 0;
+      if (bytes !== lastBytes || (stdout?.readableLength ?? 0) > 0) {
+        lastBytes = bytes;
+        lastProgress = Date.now();
+      } else if (Date.now() - lastProgress >= timeout) {
+        clearInterval(timer);
+        onStall();
+      }
+    },
+    Math.min(STALL_CHECK_INTERVAL, timeout),
+  );
+  return timer;
+}
+
+function signalGroup(child: ChildProcess, signalName: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signalName);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function feed(input: Readable, stdin: NodeJS.WritableStream): void {
+  // A process that ends early closes its input; its exit code tells the story, not the broken pipe.
+  stdin.on('error', () => input.destroy());
+  input.on('error', () => stdin.end());
+  input.pipe(stdin);
+}
+
+function notStarted(command: string, cause: Error): HoldfastError {
+  const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  return new HoldfastError(
+    'ToolMissing',
+    missing ? `${command} is not installed` : `${command} could not be started: ${cause.message}`,
+    {
+      advice: `Install ${command} on this host or put it on PATH.`,
+      cause,
+    },
+  );
+}
+
+function stalled(options: ChildProcessOptions): HoldfastError {
+  return new HoldfastError(
+    'Stalled',
+    `${options.command} handed out no byte for ${Math.round((options.stallTimeout ?? 0) / 1000)} s and was ended`,
+    { advice: 'Look for a lock wait or an overloaded disk at the source, or raise stallTimeout in the plan.' },
+  );
+}
+
+function failed(
+  command: string,
+  code: number | null,
+  signalName: NodeJS.Signals | null,
+  tail: string[],
+): HoldfastError {
+  const how = signalName ? `was ended by ${signalName}` : `failed with exit code ${code}`;
+  return new HoldfastError('DumpFailed', `${command} ${how}${tail.length > 0 ? `: ${tail.join('\n')}` : ''}`);
+}
