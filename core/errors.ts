@@ -80,3 +80,9 @@ export function isHoldfastError(error: unknown, type?: ErrorType): error is Hold
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The code of a system error (`ENOSPC`, `ECONNREFUSED`, SQLSTATE `28P01`, ...), where the thrown thing has one. */
+export function codeOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}

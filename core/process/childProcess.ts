@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { HoldfastError } from '../errors.ts';
+import { codeOf, HoldfastError } from '../errors.ts';
 
 export interface ChildProcessOptions {
   readonly command: string;
@@ -123,7 +123,7 @@ function endOnAbortOrStall(child: ChildProcess, options: ChildProcessOptions) {
 
 /** A reader that is slower than the process is no stall: time counts only while nothing waits to be read. */
 function watchForStall(child: ChildProcess, timeout: number, onStall: () => void): NodeJS.Timeout {
-  const stdout = child.stdout as (Readable & { bytesRead?: number }) | null;
+  const stdout: (Readable & { bytesRead?: number }) | null = child.stdout;
   let lastBytes = 0;
   let lastProgress = Date.now();
   const timer = setInterval(
@@ -147,7 +147,7 @@ function signalGroup(child: ChildProcess, signalName: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signalName);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    if (codeOf(error) !== 'ESRCH') throw error;
   }
 }
 
@@ -159,7 +159,7 @@ function feed(input: Readable, stdin: NodeJS.WritableStream): void {
 }
 
 function notStarted(command: string, cause: Error): HoldfastError {
-  const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  const missing = codeOf(cause) === 'ENOENT';
   return new HoldfastError(
     'ToolMissing',
     missing ? `${command} is not installed` : `${command} could not be started: ${cause.message}`,
