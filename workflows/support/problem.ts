@@ -29,7 +29,7 @@ export function problemOf(error: unknown): StepProblem {
     };
   }
   if (cause instanceof CancelledFailure) return { type: 'Cancelled', message: 'Stopped on request.' };
-  return { type: 'DumpFailed', message: cause instanceof Error ? cause.message : String(cause) };
+  return { type: 'Unexpected', message: cause instanceof Error ? cause.message : String(cause) };
 }
 
 function adviceOf(failure: ApplicationFailure): string | undefined {
