@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Backend } from '../storage/backend.ts';
-import type { ManifestObject } from './manifest.ts';
+import { objectKey } from './layout.ts';
+import type { Manifest, ManifestObject, ManifestPart } from './manifest.ts';
 
 /** One stored object, held against what the manifest says of it. */
 export interface ObjectFinding {
@@ -54,6 +55,11 @@ export async function* readObjects(
       onFinding({ key: object.key, bytes: 0, problem: missing(backend, object, error) });
     }
   }
+}
+
+/** The objects of a part with the keys they lie under. */
+export function keyedObjects(manifest: Manifest, part: ManifestPart): KeyedObject[] {
+  return part.objects.map((object) => ({ ...object, key: objectKey(manifest, object.name) }));
 }
 
 function compare(backend: Backend, object: KeyedObject, bytes: number, sha256: string): HoldfastError | undefined {

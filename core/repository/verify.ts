@@ -1,10 +1,10 @@
 import { HoldfastError, isHoldfastError, type ErrorType } from '../errors.ts';
 import type { OpeningKey } from '../seal/keys.ts';
 import type { Backend } from '../storage/backend.ts';
-import { objectKey } from './layout.ts';
+import { drain, leftOpen, type LeftOpen } from './leftOpen.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
 import { openPart } from './openPart.ts';
-import { readObjects, type KeyedObject, type ObjectFinding } from './readObjects.ts';
+import { keyedObjects, readObjects, type ObjectFinding } from './readObjects.ts';
 
 /** What a look at one copy found. */
 export interface CopyReport {
@@ -107,14 +107,9 @@ async function verifyPart(
   const ciphertext = readObjects(backend, keyedObjects(manifest, part), (found) => objects.push(found), options);
   const source = leftOpen(ciphertext);
   try {
-    const verdict = await verdictOf(open(part, source));
-    if (source.failure) throw source.failure.error;
+    const verdict = await verdictOf(open(part, source), source);
     // What the opening left unread still gets its own verdict.
-    for (;;) {
-      // oxlint-disable-next-line eslint/no-await-in-loop
-      const { done } = await ciphertext.next();
-      if (done) break;
-    }
+    await drain(ciphertext);
     // A damaged object explains why its part does not open; saying both would only blur it.
     const damaged = objects.some((object) => object.problem);
     return { part: part.part, objects, problem: damaged || !verdict ? undefined : onBackend(verdict, backend) };
@@ -123,40 +118,12 @@ async function verifyPart(
   }
 }
 
-/** The objects of a part with the keys they lie under. */
-export function keyedObjects(manifest: Manifest, part: ManifestPart): KeyedObject[] {
-  return part.objects.map((object) => ({ ...object, key: objectKey(manifest, object.name) }));
-}
-
-interface LeftOpen extends AsyncIterable<Buffer> {
-  failure?: { readonly error: unknown };
-}
-
-/**
- * The same chunks for a consumer that may stop early without ending the reading, and whose own error may hide that of
- * the reading: `failure` keeps that one.
- */
-function leftOpen(chunks: AsyncGenerator<Buffer, void>): LeftOpen {
-  const source: LeftOpen = {
-    [Symbol.asyncIterator]: () => ({
-      next: async () => {
-        try {
-          return await chunks.next();
-        } catch (error) {
-          source.failure = { error };
-          throw error;
-        }
-      },
-    }),
-  };
-  return source;
-}
-
-async function verdictOf(opening: Promise<void>): Promise<HoldfastError | undefined> {
+async function verdictOf(opening: Promise<void>, source: LeftOpen<Buffer>): Promise<HoldfastError | undefined> {
   try {
     await opening;
     return undefined;
   } catch (error) {
+    if (source.failure) throw source.failure.error;
     if (isHoldfastError(error) && VERDICTS.includes(error.type)) return error;
     throw error;
   }
