@@ -64,6 +64,7 @@ async function prepareDirectory(directory: string): Promise<void> {
 
 interface UnpackOptions {
   readonly owners: boolean;
+  readonly outsideLinks?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -109,10 +110,11 @@ async function unpackWithNode(
   archive: Readable,
   guarded: Transform,
   directory: string,
-  { owners, signal }: UnpackOptions,
+  { owners, outsideLinks, signal }: UnpackOptions,
 ): Promise<void> {
   // `strict` turns node-tar's warnings, which are entries it did not extract, into errors.
-  const unpack = extract({ cwd: directory, strict: true, preserveOwner: owners, preservePaths: false, noChmod: false });
+  // Links that lead out are all or nothing to node-tar (preservePaths); what may not pass was refused by the guard before.
+  const unpack = extract({ cwd: directory, strict: true, preserveOwner: owners, preservePaths: outsideLinks === true });
   await pipeline(archive, guarded, unpack, signal ? { signal } : {}).catch((error: unknown) => {
     signal?.throwIfAborted();
     if (error instanceof HoldfastError) throw error;
