@@ -9,6 +9,8 @@ export interface ChildProcessOptions {
   /** Added to the bare environment (PATH and a C locale); the parent's own environment is not handed on. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly workingDirectory?: string;
+  /** Another account to run as; only root may ask for that. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
   /** Written to the process's standard input, which is closed otherwise. */
   readonly input?: Readable;
   /** Exit codes that count as success beside 0, e.g. tar's 1 for "file changed as we read it". */
@@ -42,6 +44,7 @@ export function startProcess(options: ChildProcessOptions): RunningProcess {
     cwd: options.workingDirectory,
     env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', ...options.environment },
     stdio: [options.input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    ...(options.user ? { uid: options.user.uid, gid: options.user.gid } : {}),
   });
   const tail = collectErrorLines(child, options.onErrorLine);
   const ending = endOnAbortOrStall(child, options);

@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+/**
+ * Where `npx holdfast` and `npm link` come in, under whatever Node the system has. Holdfast needs Node 24, which runs
+ * its TypeScript as it is; `npm ci` puts one into node_modules. So: this process if it is new enough, else that one.
+ * Plain JavaScript, because an old Node has to read it.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const REQUIRED_MAJOR = 24;
+
+if (majorOf(process.versions.node) >= REQUIRED_MAJOR) {
+  const { main } = await import('./main.ts');
+  await main(process.argv.slice(2));
+} else {
+  const node = bundledNode();
+  if (node === undefined) refuse();
+  else handOver(node);
+}
+
+/** @param {string} version */
+function majorOf(version) {
+  return Number.parseInt(version, 10);
+}
+
+/** The Node that the `node` package brings, looked for from where this file really is. */
+function bundledNode() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve('node/package.json');
+    const node = join(dirname(manifest), 'bin', 'node');
+    return existsSync(node) ? node : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse() {
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  console.error(
+    `holdfast: error: this is Node ${process.versions.node}, and Holdfast needs ${REQUIRED_MAJOR} or newer`,
+  );
+  console.error(`holdfast: hint: Run 'npm ci' in ${root}, which brings one along, or install Node ${REQUIRED_MAJOR}.`);
+  process.exitCode = 1;
+}
+
+/** @param {string} node */
+function handOver(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'])) {
+    process.on(signal, () => {
+      if (!sentByTerminal(signal)) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => {
+    console.error(`holdfast: error: ${node} could not be started: ${error.message}`);
+    process.exitCode = 1;
+  });
+  child.on('exit', (code, signal) => {
+    // What a shell reports for a process that a signal ended.
+    process.exit(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
+  });
+}
+
+/**
+ * Ctrl-C goes to the whole foreground group, so the child has it already; a second one would mean "at once".
+ * @param {NodeJS.Signals} signal
+ */
+function sentByTerminal(signal) {
+  return (signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY;
+}

@@ -1,0 +1,69 @@
+import { glob, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
+import { TEST_SERVERS_VARIABLE } from '../test/support/addresses.ts';
+import { startTestServers } from '../test/support/testServers.ts';
+
+/**
+ * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`.
+ * The last line is `N passed, N failed`; the exit code is 0 only when every test passed and there was at least one.
+ */
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** A file that takes longer than this hangs. */
+const FILE_TIMEOUT = 10 * 60_000;
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { name: { type: 'string' }, concurrency: { type: 'string', default: '2' } },
+});
+
+const files = await testFiles(positionals.length > 0 ? positionals : ['test']);
+const servers = process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error) : undefined;
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+try {
+  if (servers) process.env[TEST_SERVERS_VARIABLE] = JSON.stringify(servers.addresses);
+  const { passed, failed, skipped } = await runFiles(files);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+} finally {
+  await servers?.close();
+}
+
+async function runFiles(paths: string[]): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const events = run({
+    files: paths,
+    concurrency: Number(options.concurrency),
+    timeout: FILE_TIMEOUT,
+    ...(options.name === undefined ? {} : { testNamePatterns: [options.name] }),
+  });
+  events.on('test:summary', ({ file, counts: all }) => {
+    // Each file has a summary of its own; the one without a file is the run's.
+    if (file !== undefined) return;
+    counts.passed = all.passed;
+    counts.failed = all.tests - all.passed - all.skipped - all.todo;
+    counts.skipped = all.skipped + all.todo;
+  });
+  const report = events.compose(spec);
+  for await (const text of report) process.stdout.write(text);
+  return counts;
+}
+
+async function testFiles(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    const isDirectory = (await stat(path)).isDirectory();
+    if (!isDirectory) found.push(path);
+    else for await (const file of glob(join(path, '**/*.test.ts'))) found.push(file);
+  }
+  return found.toSorted();
+}
