@@ -103,7 +103,8 @@ async function findIn(
     return { key, ...(await readManifest(backend, folder, checkingKeys, signal)) };
   } catch (error) {
     if (isHoldfastError(error, 'ObjectMissing')) return undefined;
-    if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing')) return { key, problem: error };
+    if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing'))
+      return { key, problem: error };
     throw error;
   }
 }
