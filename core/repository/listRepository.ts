@@ -4,7 +4,8 @@ import { mapInOrder } from '../seal/inOrder.ts';
 import type { Backend } from '../storage/backend.ts';
 import { manifestKey } from './layout.ts';
 import type { Manifest } from './manifest.ts';
-import { readManifest, type ReadManifest } from './readManifest.ts';
+import { noSuchBackup } from './noSuchBackup.ts';
+import { readManifest, type BackupPlace, type ReadManifest } from './readManifest.ts';
 
 export interface RepositoryFilter {
   readonly source?: string | undefined;
@@ -69,20 +70,30 @@ export async function newestBackup(
   return { newest, problems };
 }
 
+/**
+ * The folder on a backend whose name is this id, or the only one that begins so. Whether a backup lies in it is for
+ * `readManifest` to say. Throws InvalidInput naming the nearest ids, BackendUnreachable, BackendRefused.
+ */
+export async function findPlace(backend: Backend, idOrPrefix: string, signal?: AbortSignal): Promise<BackupPlace> {
+  const places = await Array.fromAsync(backupFolders(backend, {}, signal));
+  const exact = places.find(({ id }) => id === idOrPrefix);
+  const [first, second] = places.filter(({ id }) => idOrPrefix !== '' && id.startsWith(idOrPrefix));
+  if (exact) return exact;
+  if (first && !second) return first;
+  throw noSuchBackup(
+    idOrPrefix,
+    places.map(({ id }) => id),
+  );
+}
+
 /** Small objects: waiting for each in turn would take a round trip a backup. */
 const MANIFESTS_AT_ONCE = 8;
-
-interface Folder {
-  readonly source: string;
-  readonly tier: string;
-  readonly id: string;
-}
 
 async function* backupFolders(
   backend: Backend,
   filter: RepositoryFilter,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Folder, void> {
+): AsyncGenerator<BackupPlace, void> {
   for await (const source of backend.listDirectories('', signal)) {
     if (filter.source !== undefined && filter.source !== source) continue;
     for await (const tier of backend.listDirectories(`${source}/`, signal)) {
@@ -94,7 +105,7 @@ async function* backupFolders(
 
 async function findIn(
   backend: Backend,
-  folder: Folder,
+  folder: BackupPlace,
   checkingKeys: readonly CheckingKey[] | undefined,
   signal: AbortSignal | undefined,
 ): Promise<FoundBackup | undefined> {
