@@ -106,22 +106,28 @@ export function catalogUrl(configuration: Configuration): Promise<string> {
 
 /** For a name in a command or a workflow's input that the configuration does not have. */
 export function unknownName(what: 'backend' | 'source' | 'plan' | 'key', name: string, known: readonly string[]) {
-  return new HoldfastError('InvalidInput', `There is no ${what} ${name} in the configuration${didYouMean(name, known)}`, {
-    advice: known.length === 0 ? `It has no ${what} at all.` : `It has: ${known.join(', ')}.`,
-  });
+  return new HoldfastError(
+    'InvalidInput',
+    `There is no ${what} ${name} in the configuration${didYouMean(name, known)}`,
+    {
+      advice: known.length === 0 ? `It has no ${what} at all.` : `It has: ${known.join(', ')}.`,
+    },
+  );
 }
 
 async function resolveBackend(settings: BackendConfiguration): Promise<BackendSettings> {
   if (settings.type === 'local') return settings;
   const { accessKeyId, secretAccessKey, sessionToken, ...rest } = settings;
-  const optional = (reference: SecretReference | undefined) =>
-    reference === undefined ? Promise.resolve(undefined) : resolveSecret(reference);
-  const values = {
-    accessKeyId: await optional(accessKeyId),
-    secretAccessKey: await optional(secretAccessKey),
-    sessionToken: await optional(sessionToken),
+  return {
+    ...rest,
+    accessKeyId: await resolveOptional(accessKeyId),
+    secretAccessKey: await resolveOptional(secretAccessKey),
+    sessionToken: await resolveOptional(sessionToken),
   };
-  return { ...rest, ...values };
+}
+
+async function resolveOptional(reference: SecretReference | undefined): Promise<string | undefined> {
+  return reference === undefined ? undefined : resolveSecret(reference);
 }
 
 function canOpen(key: KeyConfiguration): boolean {

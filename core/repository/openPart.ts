@@ -3,7 +3,7 @@ import { HoldfastError, isHoldfastError } from '../errors.ts';
 import { listArchive } from '../files/listArchive.ts';
 import type { OpeningKey } from '../seal/keys.ts';
 import { unseal } from '../seal/unseal.ts';
-import { drain } from './leftOpen.ts';
+import { drain } from './asyncItems.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
 import { checkJson } from './partSchemas.ts';
 import { restoreToText } from './restoreToText.ts';
@@ -99,14 +99,19 @@ function dumpUnreadable(part: ManifestPart, cause: HoldfastError): HoldfastError
   });
 }
 
-/** pg_dump and pg_dumpall write this last, before at most a few more lines. */
-const SQL_END = /^-- PostgreSQL database (cluster )?dump complete$/m;
-const SQL_TAIL = 4096;
+/** The line that pg_dump and pg_dumpall write last; other statements of ours may follow it. */
+const SQL_END = /-- PostgreSQL database (cluster )?dump complete\n/;
+const SQL_END_BYTES = 64;
 
 async function readSql(part: ManifestPart, plaintext: AsyncGenerator<Buffer, void>) {
-  let tail = Buffer.alloc(0);
-  for await (const chunk of plaintext) tail = Buffer.concat([tail, chunk]).subarray(-SQL_TAIL);
-  if (!SQL_END.test(tail.toString('utf8'))) throw unusable(part, 'it does not end as a whole SQL dump does');
+  let complete = false;
+  let before = Buffer.alloc(0);
+  for await (const chunk of plaintext) {
+    const text = Buffer.concat([before, chunk]);
+    complete ||= SQL_END.test(text.toString('latin1'));
+    before = text.subarray(-SQL_END_BYTES);
+  }
+  if (!complete) throw unusable(part, 'it holds no complete SQL dump');
 }
 
 async function readTar(part: ManifestPart, plaintext: AsyncGenerator<Buffer, void>) {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { startProcess } from '../process/childProcess.ts';
-import { drain, leftOpen } from './leftOpen.ts';
+import { drain, leftOpen } from './asyncItems.ts';
 
 export interface RestoreToTextOptions {
   /** Path of a pg_restore at least as new as the pg_dump that wrote the archive. */
