@@ -53,6 +53,8 @@ function record(changes: Partial<BackupRecord> = {}): BackupRecord {
   };
 }
 
+const at = (day: number) => `2026-11-${day}T02:00:00.000Z`;
+
 test('a recorded backup is read back as it was, and recording it twice changes nothing', async (t) => {
   const catalog = await migratedCatalog(t);
   const written = record();
@@ -101,7 +103,6 @@ test('a backup is found by its id or a unique prefix; a miss names the nearest',
 
 test('lists are filtered and newest first, and the last verified backup is of that source and kind', async (t) => {
   const catalog = await migratedCatalog(t);
-  const at = (day: number) => `2026-11-${day}T02:00:00.000Z`;
   await recordBackup(catalog, record({ id: '20261110T020000Z-aaaaaa', startedAt: at(10) }));
   await recordBackup(catalog, record({ id: '20261112T020000Z-bbbbbb', startedAt: at(12), state: 'degraded' }));
   await recordBackup(catalog, record({ id: '20261111T020000Z-cccccc', startedAt: at(11) }));
