@@ -102,8 +102,8 @@ async function applySettings(client: pg.Client): Promise<void> {
   const names = Object.keys(SESSION_SETTINGS);
   await client.query(
     `select set_config(name, value, false)
-       from unnest($1::text[], $2::text[]) as wanted(setting, value)
-       join pg_catalog.pg_settings on pg_catalog.lower(name) = setting`,
+       from unnest($1::text[], $2::text[]) as wanted(setting_name, value)
+       join pg_catalog.pg_settings on pg_catalog.lower(name) = setting_name`,
     [names, names.map((setting) => SESSION_SETTINGS[setting])],
   );
 }
@@ -140,6 +140,8 @@ function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   const what = `${describeDatabase(access)}, role ${access.user}`;
   const refusal = refusalAdvice(code, messageOf(cause), access);
   if (refusal) return new HoldfastError('SourceRefused', `${what}: ${messageOf(cause)}`, { advice: refusal, cause });
+  if (/^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57P|ECONN|EPIPE)/.test(code))
+    return queryError(access, 'opening a session', cause);
   return new HoldfastError('SourceUnreachable', `${what} cannot be reached: ${reasonOf(cause)}`, {
     advice: 'Check that the server runs and that host, port and firewall let this machine through.',
     cause,
