@@ -102,7 +102,7 @@ async function openOnce(
       close: closeOnce(async () => {
         await snapshot.close();
         stopping.abort(new Error('the dump was closed'));
-        await Promise.allSettled(dumps.map((dump) => dump.process.finished));
+        await Promise.all(dumps.map((dump) => dump.gone));
         await environment.remove();
         snapshot.lost.throwIfAborted();
       }),
@@ -149,7 +149,7 @@ function dumpPart(dump: RunningDump): PartSource {
     open: (signal) => {
       signal.addEventListener('abort', () => dump.stop(signal.reason), { once: true });
       if (signal.aborted) dump.stop(signal.reason);
-      return { plaintext: dump.process.stdout, finished: dump.process.finished.then(() => ({})) };
+      return { plaintext: dump.output, finished: dump.finished.then(() => ({})) };
     },
   };
 }

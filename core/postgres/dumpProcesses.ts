@@ -1,3 +1,5 @@
+import { PassThrough, type Readable } from 'node:stream';
+import { finished as streamFinished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startProcess, type RunningProcess } from '../process/childProcess.ts';
 import { HoldfastError, messageOf } from '../errors.ts';
@@ -12,7 +14,13 @@ import type { Snapshot } from './snapshot.ts';
 export interface RunningDump {
   /** `database`, `schema` or `rows-N`. */
   readonly part: string;
-  readonly process: RunningProcess;
+  readonly output: Readable;
+  /** Whether a byte has come. */
+  hasBegun(): boolean;
+  /** Resolves when the program ended well and the last byte of `output` was taken. */
+  readonly finished: Promise<void>;
+  /** Resolves when the program is gone, however it ended. */
+  readonly gone: Promise<void>;
   stop(reason: unknown): void;
 }
 
@@ -46,7 +54,7 @@ export async function startDumps(job: DumpJob): Promise<RunningDump[]> {
     return dumps;
   } catch (error) {
     for (const dump of dumps) dump.stop(error);
-    await Promise.allSettled(dumps.map((dump) => dump.process.finished));
+    await Promise.all(dumps.map((dump) => dump.gone));
     throw error;
   }
 }
@@ -66,6 +74,7 @@ function dumpArguments(job: DumpJob): { part: string; args: string[] }[] {
 
 function startDump(job: DumpJob, part: string, args: readonly string[]): RunningDump {
   const own = new AbortController();
+  const signal = AbortSignal.any([own.signal, job.signal]);
   const process = startProcess({
     command: programPath(job.clients, 'pg_dump'),
     args: [
@@ -80,9 +89,42 @@ function startDump(job: DumpJob, part: string, args: readonly string[]): Running
     ],
     environment: job.environment.variables,
     stallTimeout: job.options.stallTimeout,
-    signal: AbortSignal.any([own.signal, job.signal]),
+    signal,
   });
-  return { part, process, stop: (reason) => own.abort(reason) };
+  return { part, ...waitForReader(process, signal), stop: (reason) => own.abort(reason) };
+}
+
+const OUTPUT_BUFFER = 2 ** 18;
+
+/**
+ * Keeps the output of a program whose reader comes later. Without, Node throws away what a program has written when it
+ * exits before anybody reads.
+ */
+function waitForReader(process: RunningProcess, signal: AbortSignal): Omit<RunningDump, 'part' | 'stop'> {
+  const { stdout } = process;
+  const output = new PassThrough({ highWaterMark: OUTPUT_BUFFER });
+  // Whoever awaits `finished` learns of errors; the stream alone may have no reader yet.
+  output.on('error', () => undefined);
+  let begun = false;
+  stdout.once('data', () => (begun = true));
+  stdout.pipe(output);
+  const drop = () => {
+    stdout.unpipe(output);
+    stdout.resume();
+    output.destroy(signal.reason);
+  };
+  if (signal.aborted) drop();
+  else signal.addEventListener('abort', drop, { once: true });
+
+  const taken = streamFinished(output, { writable: false });
+  taken.catch(() => undefined);
+  const finished = process.finished.then(() => taken);
+  finished.catch(() => undefined);
+  const gone = process.finished.then(
+    () => undefined,
+    () => undefined,
+  );
+  return { output, hasBegun: () => begun, finished, gone };
 }
 
 /** pg_dump writes its first byte when it has all its locks and has read all definitions. */
@@ -100,12 +142,10 @@ async function allReady(job: DumpJob, dumps: readonly RunningDump[]): Promise<vo
 }
 
 async function firstByte(dump: RunningDump, signal: AbortSignal): Promise<void> {
-  let ended = false;
-  const end = dump.process.finished.finally(() => (ended = true));
-  end.catch(() => undefined);
-  const stdout: { bytesRead?: number } = dump.process.stdout as object;
-  while (!stdout.bytesRead) {
-    if (ended) await end;
+  let gone = false;
+  void dump.gone.then(() => (gone = true));
+  while (!dump.hasBegun()) {
+    if (gone) return dump.finished;
     await delay(READY_CHECK_INTERVAL, undefined, { signal });
   }
 }
