@@ -4,6 +4,9 @@ import { join, resolve } from 'node:path';
 import { readProcess } from '../../core/process/childProcess.ts';
 import { serverAccount } from '../../core/tools/postgresServer.ts';
 
+/** Inside the demo's directory: what an earlier run left running. */
+export const STATE_FILE = 'running.json';
+
 /** Where everything of the demo lives. Removing `root` removes the demo. */
 export interface DemoLayout {
   readonly root: string;
@@ -41,7 +44,7 @@ export async function makeLayout(directory: string): Promise<DemoLayout> {
     temporal: join(root, 'temporal'),
     recovered: join(root, 'recovered'),
     configuration: join(root, 'holdfast.yaml'),
-    state: join(root, 'state.json'),
+    state: join(root, STATE_FILE),
   };
   for (const path of [layout.keys, layout.secrets, layout.spool, layout.storages, layout.recovered]) {
     await mkdir(path, { recursive: true, mode: 0o700 });

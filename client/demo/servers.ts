@@ -3,6 +3,7 @@ import { isHoldfastError } from '../../core/errors.ts';
 import { bringPostgresPrograms } from '../../core/tools/postgresPrograms.ts';
 import { startPostgres, type PostgresServer } from '../../core/tools/postgresServer.ts';
 import type { Say } from '../../core/tools/say.ts';
+import type { RunningServer } from '../../core/tools/server.ts';
 import { bringTemporalCli } from '../../core/tools/temporalCli.ts';
 import { startTemporal, type TemporalServer } from '../../core/tools/temporalServer.ts';
 import { bringVersitygw, startVersitygw, type VersitygwServer } from '../../core/tools/versitygw.ts';
@@ -16,39 +17,42 @@ export interface DemoServers {
   readonly s3: VersitygwServer | undefined;
 }
 
+export interface DemoServerOptions {
+  readonly keepRunning: boolean;
+  readonly say: Say;
+  readonly onStart: (name: string, server: RunningServer) => void;
+}
+
 export const BUCKETS = ['shop-backups', 'shop-backups-far'] as const;
 export const S3_ACCESS_KEY_ID = 'holdfast-demo';
 
-/** Starts the demo's servers, bringing programs that are missing. Whoever started is closed again when one fails. */
-export async function startDemoServers(
-  layout: DemoLayout,
-  options: { readonly keepRunning: boolean; readonly say: Say },
-): Promise<DemoServers> {
-  const binDirectory = await bringPostgresPrograms(process.env, options.say);
-  const temporalCli = await bringTemporalCli(process.env, options.say);
-  const versitygw = await bringS3(options.say);
-  const { keepRunning } = options;
-  const secret = await demoSecret(layout.secrets, 's3-secret-key');
-  await writeSecret(layout.secrets, 's3-access-key-id', S3_ACCESS_KEY_ID);
-  const [postgres, temporal, s3] = await allOrNone([
-    startPostgres({
-      directory: layout.postgres,
-      binDirectory,
-      password: await demoSecret(layout.secrets, 'postgres-password'),
-      keepRunning,
-    }),
-    startTemporal({ program: temporalCli, directory: layout.temporal, keepRunning }),
-    versitygw &&
-      startVersitygw({
-        program: versitygw,
-        directory: layout.s3,
-        accessKeyId: S3_ACCESS_KEY_ID,
-        secretAccessKey: secret,
-        keepRunning,
-      }),
-  ] as const);
-  if (s3) await makeBuckets(s3, secret);
+/**
+ * Starts the demo's servers, bringing programs that are missing. Each is handed to `onStart` as soon as it runs, so that
+ * the caller can end what started when a later one fails.
+ */
+export async function startDemoServers(layout: DemoLayout, options: DemoServerOptions): Promise<DemoServers> {
+  const { keepRunning, say, onStart } = options;
+  const binDirectory = await bringPostgresPrograms(process.env, say);
+  const temporalCli = await bringTemporalCli(process.env, say);
+  const versitygw = await bringS3(say);
+
+  const password = await demoSecret(layout.secrets, 'postgres-password');
+  const postgres = await startPostgres({ directory: layout.postgres, binDirectory, password, keepRunning });
+  onStart('PostgreSQL', postgres);
+  const temporal = await startTemporal({ program: temporalCli, directory: layout.temporal, keepRunning });
+  onStart('Temporal', temporal);
+  const s3 = versitygw === undefined ? undefined : await startS3(versitygw, layout, keepRunning);
+  if (s3) onStart('versitygw', s3);
   return { postgres, temporal, s3 };
+}
+
+async function startS3(program: string, layout: DemoLayout, keepRunning: boolean): Promise<VersitygwServer> {
+  const secretAccessKey = await demoSecret(layout.secrets, 's3-secret-key');
+  await writeSecret(layout.secrets, 's3-access-key-id', S3_ACCESS_KEY_ID);
+  const accessKeyId = S3_ACCESS_KEY_ID;
+  const s3 = await startVersitygw({ program, directory: layout.s3, accessKeyId, secretAccessKey, keepRunning });
+  await makeBuckets(s3, secretAccessKey);
+  return s3;
 }
 
 async function bringS3(say: Say): Promise<string | undefined> {
@@ -79,19 +83,4 @@ async function makeBuckets(s3: VersitygwServer, secretAccessKey: string): Promis
   } finally {
     client.destroy();
   }
-}
-
-type Startable = Promise<{ close(): Promise<void> }> | undefined;
-
-async function allOrNone<const Servers extends readonly Startable[]>(
-  starting: Servers,
-): Promise<{ -readonly [Index in keyof Servers]: Awaited<Servers[Index]> }> {
-  const outcomes = await Promise.allSettled(starting);
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-  const started = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : undefined));
-  if (failure) {
-    await Promise.all(started.map((server) => server?.close()));
-    throw failure.reason;
-  }
-  return started as { -readonly [Index in keyof Servers]: Awaited<Servers[Index]> };
 }

@@ -83,7 +83,7 @@ set search_path = shop, public;
 insert into tenant select n, 'Tenant ' || n, n <> 13 from generate_series(1, 20) n;
 
 insert into customer (tenant_id, email, address, joined_on)
-select 1 + n % 20, 'customer' || n || '@example.org', row('Harbour Street ' || n, 'Port ' || n % 97, 'IS'),
+select 1 + n % 20, 'customer' || n || '@example.org', row('Harbour Street ' || n, 'Port ' || n % 97, 'IS')::postal_address,
   date '2024-01-01' + n % 700
 from generate_series(1, 4000) n;
 
