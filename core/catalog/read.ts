@@ -1,7 +1,7 @@
-import { distance } from 'fastest-levenshtein';
 import type { BackupKind, Tier } from '../config/schema.ts';
-import { HoldfastError, type ErrorType } from '../errors.ts';
+import type { ErrorType } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
+import { noSuchBackup, OFFERED_IDS } from '../repository/noSuchBackup.ts';
 import { query, type Catalog } from './catalog.ts';
 import type {
   BackupState,
@@ -82,21 +82,6 @@ export async function listVerifications(catalog: Catalog, backupId: string): Pro
     message: row.message ?? undefined,
   }));
 }
-
-/** For an id or prefix that matches none, or several, of the `known` ids. */
-export function noSuchBackup(idOrPrefix: string, known: readonly string[]): HoldfastError {
-  const several = idOrPrefix !== '' && known.filter((id) => id.startsWith(idOrPrefix)).length > 1;
-  const nearest = known.toSorted((a, b) => distance(idOrPrefix, a) - distance(idOrPrefix, b)).slice(0, OFFERED_IDS);
-  return new HoldfastError(
-    'InvalidInput',
-    several ? `More than one backup begins with ${idOrPrefix}` : `There is no backup ${idOrPrefix}`,
-    {
-      advice: nearest.length === 0 ? 'There is no backup at all yet.' : `Did you mean one of: ${nearest.join(', ')}?`,
-    },
-  );
-}
-
-const OFFERED_IDS = 5;
 
 interface BackupRow {
   id: string;

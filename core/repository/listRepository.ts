@@ -1,9 +1,11 @@
-import { HoldfastError, isHoldfastError } from '../errors.ts';
+import { isHoldfastError, type HoldfastError } from '../errors.ts';
 import type { CheckingKey } from '../seal/keys.ts';
 import { mapInOrder } from '../seal/inOrder.ts';
 import type { Backend } from '../storage/backend.ts';
-import { manifestKey } from './layout.ts';
+import { collect } from './asyncItems.ts';
+import { manifestKey, parseBackupPrefix, type BackupLocation } from './layout.ts';
 import type { Manifest } from './manifest.ts';
+import { noSuchBackup } from './noSuchBackup.ts';
 import { readManifest, type ReadManifest } from './readManifest.ts';
 
 export interface RepositoryFilter {
@@ -45,7 +47,7 @@ export async function readRepository(
   filter: RepositoryFilter = {},
   signal?: AbortSignal,
 ): Promise<Repository> {
-  const all = await Array.fromAsync(listRepository(backend, checkingKeys, filter, signal));
+  const all = await collect(listRepository(backend, checkingKeys, filter, signal));
   return {
     backups: all
       .filter((found) => found.problem === undefined)
@@ -69,32 +71,45 @@ export async function newestBackup(
   return { newest, problems };
 }
 
+/**
+ * The folder on a backend whose name is this id, or the only one that begins so. Whether a backup lies in it is for
+ * `readManifest` to say. Throws InvalidInput naming the nearest ids, BackendUnreachable, BackendRefused.
+ */
+export async function findPlace(backend: Backend, idOrPrefix: string, signal?: AbortSignal): Promise<BackupLocation> {
+  const places = await collect(backupFolders(backend, {}, signal));
+  const exact = places.find(({ backup }) => backup === idOrPrefix);
+  const [first, second] = places.filter(({ backup }) => idOrPrefix !== '' && backup.startsWith(idOrPrefix));
+  if (exact) return exact;
+  if (first && !second) return first;
+  throw noSuchBackup(
+    idOrPrefix,
+    places.map(({ backup }) => backup),
+  );
+}
+
 /** Small objects: waiting for each in turn would take a round trip a backup. */
 const MANIFESTS_AT_ONCE = 8;
-
-interface Folder {
-  readonly source: string;
-  readonly tier: string;
-  readonly id: string;
-}
 
 async function* backupFolders(
   backend: Backend,
   filter: RepositoryFilter,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Folder, void> {
+): AsyncGenerator<BackupLocation, void> {
   for await (const source of backend.listDirectories('', signal)) {
     if (filter.source !== undefined && filter.source !== source) continue;
     for await (const tier of backend.listDirectories(`${source}/`, signal)) {
       if (filter.tier !== undefined && filter.tier !== tier) continue;
-      for await (const id of backend.listDirectories(`${source}/${tier}/`, signal)) yield { source, tier, id };
+      for await (const id of backend.listDirectories(`${source}/${tier}/`, signal)) {
+        const location = parseBackupPrefix(`${source}/${tier}/${id}/`);
+        if (location) yield location;
+      }
     }
   }
 }
 
 async function findIn(
   backend: Backend,
-  folder: Folder,
+  folder: BackupLocation,
   checkingKeys: readonly CheckingKey[] | undefined,
   signal: AbortSignal | undefined,
 ): Promise<FoundBackup | undefined> {
@@ -103,7 +118,8 @@ async function findIn(
     return { key, ...(await readManifest(backend, folder, checkingKeys, signal)) };
   } catch (error) {
     if (isHoldfastError(error, 'ObjectMissing')) return undefined;
-    if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing')) return { key, problem: error };
+    if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing'))
+      return { key, problem: error };
     throw error;
   }
 }

@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import { listArchive } from '../files/listArchive.ts';
-import { startProcess } from '../process/childProcess.ts';
 import type { OpeningKey } from '../seal/keys.ts';
 import { unseal } from '../seal/unseal.ts';
-import { drain, leftOpen } from './leftOpen.ts';
+import { drain } from './asyncItems.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
 import { checkJson } from './partSchemas.ts';
+import { restoreToText } from './restoreToText.ts';
 
 export interface OpenPartOptions {
   readonly openingKeys: readonly OpeningKey[];
@@ -76,26 +76,14 @@ const READERS: Readonly<Record<ManifestPart['format'], PartReader>> = {
   json: readJson,
 };
 
-/**
- * Lets pg_restore turn the whole archive into SQL that nobody reads: that walks every data block. `--list` would stop
- * after the table of contents, and pass on an archive that was cut behind it.
- */
+/** `pg_restore --list` would stop after the table of contents, and pass on an archive that was cut behind it. */
 async function readDump(part: ManifestPart, plaintext: AsyncGenerator<Buffer, void>, options: OpenPartOptions) {
-  const source = leftOpen(plaintext);
-  const { stdout, finished } = startProcess({
-    command: options.pgRestore,
-    args: ['--format=custom', '--file=/dev/null'],
-    input: Readable.from(source, { objectMode: false }),
-    ...(options.signal && { signal: options.signal }),
-  });
-  stdout.resume();
+  const { pgRestore, signal } = options;
   try {
-    await finished;
+    await drain(restoreToText(plaintext, { pgRestore, signal, output: 'discard' }));
   } catch (error) {
-    if (source.failure) throw source.failure.error;
     throw isHoldfastError(error, 'DumpFailed') ? dumpUnreadable(part, error) : error;
   }
-  if (source.failure) throw source.failure.error;
 }
 
 function dumpUnreadable(part: ManifestPart, cause: HoldfastError): HoldfastError {
@@ -111,14 +99,19 @@ function dumpUnreadable(part: ManifestPart, cause: HoldfastError): HoldfastError
   });
 }
 
-/** pg_dump and pg_dumpall write this last, before at most a few more lines. */
-const SQL_END = /^-- PostgreSQL database (cluster )?dump complete$/m;
-const SQL_TAIL = 4096;
+/** The line that pg_dump and pg_dumpall write last; other statements of ours may follow it. */
+const SQL_END = /-- PostgreSQL database (cluster )?dump complete\n/;
+const SQL_END_BYTES = 64;
 
 async function readSql(part: ManifestPart, plaintext: AsyncGenerator<Buffer, void>) {
-  let tail = Buffer.alloc(0);
-  for await (const chunk of plaintext) tail = Buffer.concat([tail, chunk]).subarray(-SQL_TAIL);
-  if (!SQL_END.test(tail.toString('utf8'))) throw unusable(part, 'it does not end as a whole SQL dump does');
+  let complete = false;
+  let before = Buffer.alloc(0);
+  for await (const chunk of plaintext) {
+    const text = Buffer.concat([before, chunk]);
+    complete ||= SQL_END.test(text.toString('latin1'));
+    before = text.subarray(-SQL_END_BYTES);
+  }
+  if (!complete) throw unusable(part, 'it holds no complete SQL dump');
 }
 
 async function readTar(part: ManifestPart, plaintext: AsyncGenerator<Buffer, void>) {

@@ -1,17 +1,11 @@
 import { createHash } from 'node:crypto';
-import { HoldfastError, isHoldfastError } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import type { CheckingKey } from '../seal/keys.ts';
 import type { Backend } from '../storage/backend.ts';
-import { manifestKey } from './layout.ts';
+import { manifestKey, type BackupLocation } from './layout.ts';
 import type { Manifest } from './manifest.ts';
 import { readSignedManifest } from './signedManifest.ts';
-
-/** Where a backup lies. */
-export interface BackupPlace {
-  readonly source: string;
-  readonly tier: string;
-  readonly id: string;
-}
+import { readUncheckedManifest } from './uncheckedManifest.ts';
 
 export interface ReadManifest {
   readonly manifest: Manifest;
@@ -28,54 +22,41 @@ export interface ReadManifest {
  */
 export async function readManifest(
   backend: Backend,
-  place: BackupPlace,
+  place: BackupLocation,
   checkingKeys: readonly CheckingKey[] | undefined,
   signal?: AbortSignal,
 ): Promise<ReadManifest> {
   const key = manifestKey(place);
-  const bytes = await readSmallObject(backend, key, signal);
-  try {
-    const manifest = readSignedManifest(bytes, checkingKeys);
-    refuseOtherPlace(manifest, place);
-    return {
-      manifest,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-      signatureChecked: checkingKeys !== undefined,
-    };
-  } catch (error) {
-    throw isHoldfastError(error) ? onObject(error, backend, key) : error;
-  }
+  const where = `${backend.name}: ${key}`;
+  const bytes = await readSmallObject(backend, key, where, signal);
+  const expected = { location: place, where };
+  const manifest = checkingKeys
+    ? readSignedManifest(bytes, checkingKeys, expected)
+    : readUncheckedManifest(bytes, expected);
+  return {
+    manifest,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    signatureChecked: checkingKeys !== undefined,
+  };
 }
 
 /** Manifests are a few KB; with millions of listed paths they would still be far below this. */
 const MANIFEST_BYTES_AT_MOST = 64 * 2 ** 20;
 
-async function readSmallObject(backend: Backend, key: string, signal: AbortSignal | undefined): Promise<Buffer> {
+async function readSmallObject(
+  backend: Backend,
+  key: string,
+  where: string,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of await backend.get(key, signal ? { signal } : {})) {
     bytes += (chunk as Buffer).length;
     if (bytes > MANIFEST_BYTES_AT_MOST) {
-      throw new HoldfastError('ManifestInvalid', `${backend.name}: ${key} is too large to be a manifest`);
+      throw new HoldfastError('ManifestInvalid', `${where} is too large to be a manifest`);
     }
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks);
-}
-
-/** A good signature only says that it is a manifest of ours, not that it is this backup's. */
-function refuseOtherPlace(manifest: Manifest, place: BackupPlace): void {
-  const differing = (['source', 'tier', 'id'] as const).filter((field) => manifest[field] !== place[field]);
-  if (differing.length === 0) return;
-  const what = differing.map((field) => `${field} is ${manifest[field]}`).join(', ');
-  throw new HoldfastError('ManifestInvalid', `it belongs to another backup: its ${what}`, {
-    advice: 'Somebody put it there. Use another copy of this backup.',
-  });
-}
-
-function onObject(error: HoldfastError, backend: Backend, key: string): HoldfastError {
-  return new HoldfastError(error.type, `${backend.name}: ${key}: ${error.message}`, {
-    ...(error.advice !== undefined && { advice: error.advice }),
-    cause: error,
-  });
 }

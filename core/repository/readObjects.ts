@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Backend } from '../storage/backend.ts';
 import { objectKey } from './layout.ts';
+import { locationOf } from './location.ts';
 import type { Manifest, ManifestObject, ManifestPart } from './manifest.ts';
 
 /** One stored object, held against what the manifest says of it. */
@@ -59,7 +60,7 @@ export async function* readObjects(
 
 /** The objects of a part with the keys they lie under. */
 export function keyedObjects(manifest: Manifest, part: ManifestPart): KeyedObject[] {
-  return part.objects.map((object) => ({ ...object, key: objectKey(manifest, object.name) }));
+  return part.objects.map((object) => ({ ...object, key: objectKey(locationOf(manifest), object.name) }));
 }
 
 function compare(backend: Backend, object: KeyedObject, bytes: number, sha256: string): HoldfastError | undefined {

@@ -1,7 +1,7 @@
 import { HoldfastError, isHoldfastError, type ErrorType } from '../errors.ts';
 import type { OpeningKey } from '../seal/keys.ts';
 import type { Backend } from '../storage/backend.ts';
-import { drain, leftOpen, type LeftOpen } from './leftOpen.ts';
+import { drain, leftOpen, type LeftOpen } from './asyncItems.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
 import { openPart } from './openPart.ts';
 import { keyedObjects, readObjects, type ObjectFinding } from './readObjects.ts';

@@ -53,6 +53,8 @@ function record(changes: Partial<BackupRecord> = {}): BackupRecord {
   };
 }
 
+const at = (day: number) => `2026-11-${day}T02:00:00.000Z`;
+
 test('a recorded backup is read back as it was, and recording it twice changes nothing', async (t) => {
   const catalog = await migratedCatalog(t);
   const written = record();
@@ -101,7 +103,6 @@ test('a backup is found by its id or a unique prefix; a miss names the nearest',
 
 test('lists are filtered and newest first, and the last verified backup is of that source and kind', async (t) => {
   const catalog = await migratedCatalog(t);
-  const at = (day: number) => `2026-11-${day}T02:00:00.000Z`;
   await recordBackup(catalog, record({ id: '20261110T020000Z-aaaaaa', startedAt: at(10) }));
   await recordBackup(catalog, record({ id: '20261112T020000Z-bbbbbb', startedAt: at(12), state: 'degraded' }));
   await recordBackup(catalog, record({ id: '20261111T020000Z-cccccc', startedAt: at(11) }));
@@ -117,7 +118,12 @@ test('[20] a verification that finds a copy damaged makes the backup degraded, a
   const { id } = record();
   await recordBackup(catalog, record());
   const look = { backupId: id, depth: 'stored', at: '2026-11-21T00:00:00.000Z', durationMs: 5.4 } as const;
-  await recordVerification(catalog, { ...look, backend: 'r2', outcome: 'damaged', message: 'r2: database.dump is cut' });
+  await recordVerification(catalog, {
+    ...look,
+    backend: 'r2',
+    outcome: 'damaged',
+    message: 'r2: database.dump is cut',
+  });
   const degraded = await findBackup(catalog, id);
   assert.equal(degraded.state, 'degraded');
   assert.deepEqual(
@@ -166,7 +172,11 @@ test('a schema newer than this release is refused and not touched', async (t) =>
 test('[38] an unusable catalog is named without its password', async (t) => {
   const url = new URL(await catalogUrl(t));
   url.password = 'canary-wrong-password';
-  const wrong = [url.href, 'postgresql://holdfast:canary-wrong-password@127.0.0.1:1/none', 'postgresql://x:canary-%zz@h:b/'];
+  const wrong = [
+    url.href,
+    'postgresql://holdfast:canary-wrong-password@127.0.0.1:1/none',
+    'postgresql://x:canary-%zz@h:b/',
+  ];
   for (const each of wrong) {
     // oxlint-disable-next-line eslint/no-await-in-loop
     await assert.rejects(
@@ -182,9 +192,12 @@ test('[38] an unusable catalog is named without its password', async (t) => {
 
 test('a catalog that was never migrated says what to do', async (t) => {
   const url = await catalogUrl(t);
-  await assert.rejects(withCatalog(url, (catalog) => listBackups(catalog)), (error) => {
-    assert.ok(isHoldfastError(error, 'CatalogUnavailable'));
-    assert.match(error.advice ?? '', /holdfast worker/);
-    return true;
-  });
+  await assert.rejects(
+    withCatalog(url, (catalog) => listBackups(catalog)),
+    (error) => {
+      assert.ok(isHoldfastError(error, 'CatalogUnavailable'));
+      assert.match(error.advice ?? '', /holdfast worker/);
+      return true;
+    },
+  );
 });

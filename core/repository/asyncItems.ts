@@ -31,3 +31,10 @@ export async function drain(items: AsyncIterator<unknown>): Promise<void> {
     if (done) return;
   }
 }
+
+/** Every item, in memory. */
+export async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const all: Item[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
