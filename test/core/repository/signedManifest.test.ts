@@ -112,7 +112,7 @@ describe('a signed manifest', () => {
       () => readSignedManifest(bytes, checking, { location }),
       refuses(
         'ManifestInvalid',
-        /shop\/daily\/20261121T020000Z-aaaaaa\/manifest.json .* 20261120T020000Z-7f3k9q, moved/,
+        /shop\/daily\/20261121T020000Z-aaaaaa\/manifest\.json .*20261120T020000Z-7f3k9q, moved/,
       ),
     );
     assert.ok(readSignedManifest(bytes, checking, { location: { ...location, backup: sampleManifest().id } }));

@@ -19,6 +19,11 @@ async function* endless(): AsyncGenerator<Buffer> {
   for (;;) yield chunk;
 }
 
+async function* resettingConnection(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield* chunked(bytes);
+  throw new Error('connection reset');
+}
+
 async function* dyingDump(): AsyncGenerator<Buffer> {
   for (let chunk = 0; chunk < 200; chunk++) yield randomBytes(65_536);
   throw new Error('the dump died');
@@ -93,11 +98,11 @@ describe('tearing an unseal down half way', () => {
     it(`the failure of the storage passes through ${type} as it is`, async () => {
       const key = newAesKey();
       const ciphertext = await sealBytes(randomBytes(12 * MIB), { recipients: [key], compression: { type, level: 1 } });
-      async function* failing(): AsyncGenerator<Uint8Array> {
-        yield* chunked(ciphertext.subarray(0, 7 * MIB));
-        throw new Error('connection reset');
-      }
-      const opened = unseal(dyingDump(), { compression: type, keys: [key], context: CONTEXT });
+      const opened = unseal(resettingConnection(ciphertext.subarray(0, 7 * MIB)), {
+        compression: type,
+        keys: [key],
+        context: CONTEXT,
+      });
       await assert.rejects(async () => {
         for await (const chunk of opened.plaintext) assert.ok(chunk);
       }, /^Error: connection reset$/);
