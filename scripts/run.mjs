@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Runs a TypeScript script with the Node that the project pins, whatever Node the system has (20 or newer), and brings
-// the npm packages first when one is missing or is not the version that package-lock.json wants.
+// the npm packages first when one is missing or is not the version that package-lock.json wants. Without a script it
+// only brings the packages.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -12,7 +13,7 @@ const programs = join(root, 'node_modules', '.bin');
 const [script, ...args] = process.argv.slice(2);
 
 if (!packagesAreCurrent()) bringPackages();
-runPinnedNode([join(root, script), ...args]);
+if (script) runPinnedNode([join(root, script), ...args]);
 
 function packagesAreCurrent() {
   // npm writes what it installed here. Optional packages are for other platforms and may be missing.
@@ -30,11 +31,14 @@ function readPackages(lockFile) {
 }
 
 function bringPackages() {
-  console.error('Installing the npm packages of package-lock.json (npm ci, about a minute) ...');
-  const npm = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
+  console.error('Installing the npm packages of package-lock.json (about a minute) ...');
+  // Not `npm ci`: it refuses the lock where a registry lacks optional packages of some other platform. The versions are
+  // the lock's all the same, and --no-save leaves it as it is. The system's npm may be older than the packages like.
+  const npm = spawnSync(
+    'npm',
+    ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
+    { cwd: root, stdio: ['ignore', 2, 2] },
+  );
   if (npm.status !== 0) process.exit(npm.status ?? 1);
 }
 
