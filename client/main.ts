@@ -7,6 +7,7 @@ import { addExtractCommand } from './commands/extract.ts';
 import { addListCommand } from './commands/list.ts';
 import { addRecoverCommand } from './commands/recover.ts';
 import { addShowCommand } from './commands/show.ts';
+import { addDemoCommand } from './commands/demo.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -41,6 +42,7 @@ export function buildProgram(terminal: Terminal): Command {
   addShowCommand(program, terminal);
   addExtractCommand(program, terminal);
   addRecoverCommand(program, terminal);
+  addDemoCommand(program, terminal);
   return program;
 }
 

@@ -1,8 +1,9 @@
-import { PART_EXTENSIONS, type PartFormat } from '../backup/part.ts';
 import { TIERS, type Compression, type Tier } from '../config/schema.ts';
 import { isBackupId } from './backupId.ts';
 
 /** Where everything stands in a repository. Keys are relative to the backend's prefix. */
+
+export { backupId as createBackupId } from './backupId.ts';
 
 export const MANIFEST_NAME = 'manifest.json';
 
@@ -32,13 +33,13 @@ export function objectKey(location: BackupLocation, name: string): string {
 }
 
 /**
- * The name of a part's object: the first, `index` 0, has no number, those after it `.001` and so on, in the order of
- * their bytes.
+ * The name of a part's object, e.g. `database.dump.zst.enc`. `extension` is that of the part's format, without a dot.
+ * The first object, `index` 0, has no number; those after it are `.001` and so on, in the order of their bytes.
  */
-export function objectName(part: string, format: PartFormat, compression: Compression['type'], index = 0): string {
-  const extension = compression === 'zstd' ? 'zst' : 'gz';
+export function objectName(part: string, extension: string, compression: Compression['type'], index = 0): string {
+  const compressed = compression === 'zstd' ? 'zst' : 'gz';
   const number = index === 0 ? '' : `.${String(index).padStart(NUMBER_DIGITS, '0')}`;
-  return `${part}.${PART_EXTENSIONS[format]}.${extension}.enc${number}`;
+  return `${part}.${extension}.${compressed}.enc${number}`;
 }
 
 /** How many objects a part of so many segments becomes. */

@@ -14,20 +14,28 @@ export function readableOf({ produce, release }: ChunkSource, signal?: AbortSign
   const stream = new Readable({
     highWaterMark: 2 ** 20,
     read() {
-      chunks.next().then(
-        ({ done, value }) => this.push(done ? null : value),
-        (error: unknown) => this.destroy(error as Error),
-      );
+      void pull(this, chunks);
     },
     destroy(error, callback) {
       signal?.removeEventListener('abort', onAbort);
       controller.abort();
-      void end(chunks, release, error).then(callback, callback);
+      void end(chunks, release, error, callback);
     },
   });
+  // An abort between two reads, or before the first, waits for the next reader rather than ending the process.
+  stream.on('error', () => undefined);
   const onAbort = () => stream.destroy(signal?.reason as Error);
   signal?.addEventListener('abort', onAbort, { once: true });
   return stream;
+}
+
+async function pull(stream: Readable, chunks: AsyncGenerator<Buffer, void, undefined>): Promise<void> {
+  try {
+    const { done, value } = await chunks.next();
+    stream.push(done ? null : value);
+  } catch (error) {
+    stream.destroy(error as Error);
+  }
 }
 
 /** What the producer says of being stopped interests nobody any more; a failed release does. */
@@ -35,8 +43,14 @@ async function end(
   chunks: AsyncGenerator<Buffer, void, undefined>,
   release: ChunkSource['release'],
   error: Error | null,
-): Promise<Error | null> {
-  await chunks.return().catch(() => undefined);
-  await release();
-  return error;
+  finish: (error: Error | null) => void,
+): Promise<void> {
+  let outcome = error;
+  try {
+    await chunks.return().catch(() => undefined);
+    await release();
+  } catch (failure) {
+    outcome ??= failure as Error;
+  }
+  finish(outcome);
 }

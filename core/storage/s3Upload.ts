@@ -121,6 +121,7 @@ function uploadOf(
       return [...listed.values()].map(({ number, bytes, sha256 }) => ({ number, bytes, sha256 }));
     },
     complete: async (expected, signal) => {
+      signal?.throwIfAborted();
       refuseIncomplete(s3, key, parts, segmentSize, expected);
       if (expected.segments === 0) {
         // A multipart upload has at least one part.
