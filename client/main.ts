@@ -2,6 +2,11 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
 import { addConfigCommand } from './commands/config.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addExtractCommand } from './commands/extract.ts';
+import { addListCommand } from './commands/list.ts';
+import { addRecoverCommand } from './commands/recover.ts';
+import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
@@ -32,6 +37,11 @@ export function buildProgram(terminal: Terminal): Command {
     ['holdfast config check', 'find every mistake in it'],
   ]);
   addConfigCommand(program, terminal);
+  addDoctorCommand(program, terminal);
+  addListCommand(program, terminal);
+  addShowCommand(program, terminal);
+  addExtractCommand(program, terminal);
+  addRecoverCommand(program, terminal);
   addDemoCommand(program, terminal);
   return program;
 }
