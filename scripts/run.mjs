@@ -31,7 +31,10 @@ function readPackages(lockFile) {
 
 function bringPackages() {
   console.error('Installing the npm packages of package-lock.json (npm ci, about a minute) ...');
-  const npm = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], { cwd: root, stdio: ['ignore', 2, 2] });
+  const npm = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
   if (npm.status !== 0) process.exit(npm.status ?? 1);
 }
 
