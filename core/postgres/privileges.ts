@@ -69,12 +69,14 @@ async function unreadableTables(client: pg.Client, role: string): Promise<Findin
   );
 }
 
-/** By has_table_privilege: has_sequence_privilege fails where the planner asks it about a table before `relkind`. */
 async function unreadableSequences(client: pg.Client, role: string): Promise<Finding | undefined> {
   const { rows } = await client.query<{ schema: string; name: string }>(
     `select quote_ident(n.nspname) as schema, format('%I.%I', n.nspname, c.relname) as name
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind = 'S' and ${DUMPED_RELATION} and not has_table_privilege(c.oid, 'select') order by 2`,
+      where ${DUMPED_RELATION}
+        -- The planner orders conditions as it likes, and the function fails on what is no sequence: CASE keeps it away.
+        and case when c.relkind = 'S' then not has_sequence_privilege(c.oid, 'select') else false end
+      order by 2`,
   );
   const schemas = cutList([...new Set(rows.map((row) => row.schema))]);
   return refused(
