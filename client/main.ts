@@ -3,6 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
 import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addExtractCommand } from './commands/extract.ts';
+import { addListCommand } from './commands/list.ts';
+import { addRecoverCommand } from './commands/recover.ts';
+import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
@@ -34,6 +39,11 @@ export function buildProgram(terminal: Terminal): Command {
     ['holdfast config check', 'find every mistake in it'],
   ]);
   addConfigCommand(program, terminal);
+  addDoctorCommand(program, terminal);
+  addListCommand(program, terminal);
+  addShowCommand(program, terminal);
+  addExtractCommand(program, terminal);
+  addRecoverCommand(program, terminal);
   addDemoCommand(program, terminal);
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
