@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
 import { addConfigCommand } from './commands/config.ts';
+import { addDemoCommand } from './commands/demo.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -31,6 +32,7 @@ export function buildProgram(terminal: Terminal): Command {
     ['holdfast config check', 'find every mistake in it'],
   ]);
   addConfigCommand(program, terminal);
+  addDemoCommand(program, terminal);
   return program;
 }
 
@@ -61,16 +63,20 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(terminal.exitCode);
     throw error;
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => endOn(signal, interrupt, terminal));
+  listenForSignals(interrupt, terminal);
   const exitCode = await run(args, terminal);
   process.stdout.write('', () => process.exit(exitCode));
 }
 
 /** The first signal goes to a command that waits for one; otherwise, and from the second on, the process ends. */
-function endOn(signal: NodeJS.Signals, interrupt: AbortController, terminal: Terminal): void {
-  const reason = new HoldfastError('Cancelled', `interrupted by ${signal}`);
-  if (terminal.awaitsInterruption && !interrupt.signal.aborted) interrupt.abort(reason);
-  else process.exit(terminal.fail(reason));
+export function listenForSignals(interrupt: AbortController, terminal: Terminal): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      const reason = new HoldfastError('Cancelled', `interrupted by ${signal}`);
+      if (terminal.awaitsInterruption && !interrupt.signal.aborted) interrupt.abort(reason);
+      else process.exit(terminal.fail(reason));
+    });
+  }
 }
 
 /** Looked for before parsing, because parsing itself may fail and must then answer in the right form. */

@@ -129,7 +129,7 @@ export function createTerminal(parts: TerminalParts): Terminal {
 }
 
 export interface ErrorReport {
-  readonly type: ErrorType | 'Unexpected';
+  readonly type: ErrorType;
   readonly message: string;
   readonly advice?: string;
 }

@@ -45,6 +45,8 @@ export const ERROR_TYPES = {
   RefusedForSafety: { retryable: false },
   /** Somebody asked for it to stop. */
   Cancelled: { retryable: false },
+  /** Nothing of the above: a fault in Holdfast itself, or one it does not know yet. */
+  Unexpected: { retryable: true },
 } as const satisfies Record<string, { retryable: boolean }>;
 
 export type ErrorType = keyof typeof ERROR_TYPES;

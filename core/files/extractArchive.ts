@@ -1,0 +1,153 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { Transform, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { extract } from 'tar';
+import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import { startProcess } from '../process/childProcess.ts';
+import { createArchiveGuard, type LeftOut } from './archiveGuard.ts';
+import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
+import { createTarReader, type TarEntry } from './tarReader.ts';
+import type { TarProgram } from './tarProgram.ts';
+
+export interface ExtractOptions {
+  /** From `findTar`; without one node-tar extracts, without extended attributes, ACLs and sparse files. */
+  readonly tar: TarProgram | undefined;
+  /** Restore the owners as they were, by number. Needs root, and is the default there. */
+  readonly owners?: boolean;
+  /** Extract symbolic links that lead out of the directory too. Default no: they are listed as left out. */
+  readonly outsideLinks?: boolean;
+  /** Extract FIFOs and devices too. Needs root and GNU tar. Default no: they are listed as left out. */
+  readonly specialFiles?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface ExtractedArchive {
+  readonly totals: ArchiveTotals;
+  readonly leftOut: LeftOut;
+}
+
+/**
+ * Unpacks a tar archive into `directory`, which is created with mode 0700 if it is not there and must be empty.
+ * Rejects with `RefusedForSafety` (directory not empty, an archive made to write elsewhere), `ObjectDamaged` (not a
+ * whole archive), `ToolMissing` (sparse files without GNU tar), `DumpFailed` (tar failed, e.g. no space), or with
+ * the stream's own error. What was unpacked until then stays: the caller owns the directory.
+ */
+export async function extractArchive(
+  stream: Readable,
+  directory: string,
+  options: ExtractOptions,
+): Promise<ExtractedArchive> {
+  await prepareDirectory(directory);
+  const root = process.getuid?.() === 0;
+  const specialFiles = options.specialFiles === true && root && options.tar !== undefined;
+  const guard = createArchiveGuard({ specialFiles, outsideLinks: options.outsideLinks === true });
+  const counter = createTotalsCounter();
+  const guarded = guardedStream((entry) => {
+    if (entry.sparse && !options.tar) throw sparseNeedsTar();
+    const verdict = guard.judge(entry);
+    if (verdict === 'keep') counter.add(entry);
+    return verdict;
+  });
+  const owners = options.owners ?? root;
+  if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, owners });
+  else await unpackWithNode(stream, guarded, directory, { ...options, owners });
+  return { totals: counter.totals(), leftOut: guard.leftOut() };
+}
+
+async function prepareDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  if ((await readdir(directory)).length > 0)
+    throw new HoldfastError('RefusedForSafety', `${directory} is not empty`, {
+      advice: 'Name a directory that is empty or does not exist yet; files are never extracted over others.',
+    });
+}
+
+interface UnpackOptions {
+  readonly owners: boolean;
+  readonly outsideLinks?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+async function unpackWithGnuTar(
+  tar: TarProgram,
+  archive: Readable,
+  guarded: Transform,
+  directory: string,
+  { owners, signal }: UnpackOptions,
+): Promise<void> {
+  const { stdout, finished } = startProcess({
+    command: tar.path,
+    args: [
+      '--extract',
+      '--file=-',
+      `--directory=${directory}`,
+      '--numeric-owner',
+      '--same-permissions',
+      owners ? '--same-owner' : '--no-same-owner',
+      // Without a pattern GNU tar extracts user.* only; the rest needs root.
+      ...(tar.xattrs ? ['--xattrs', ...(owners ? ['--xattrs-include=*'] : [])] : []),
+      ...(tar.acls ? ['--acls'] : []),
+      '--quoting-style=escape',
+    ],
+    environment: { LC_ALL: 'C' },
+    input: guarded,
+    ...(signal ? { signal } : {}),
+  });
+  stdout.resume();
+  // A guard that refuses cuts tar's input short: its reason is the one to report, not tar's complaint about it.
+  const [handedOver, unpacked] = await Promise.allSettled([
+    pipeline(archive, guarded, signal ? { signal } : {}),
+    finished,
+  ]);
+  signal?.throwIfAborted();
+  if (handedOver.status === 'rejected' && codeOf(handedOver.reason) !== 'ERR_STREAM_PREMATURE_CLOSE')
+    throw handedOver.reason;
+  if (unpacked.status === 'rejected') throw unpacked.reason;
+  if (handedOver.status === 'rejected') throw handedOver.reason;
+}
+
+async function unpackWithNode(
+  archive: Readable,
+  guarded: Transform,
+  directory: string,
+  { owners, outsideLinks, signal }: UnpackOptions,
+): Promise<void> {
+  // `strict` turns node-tar's warnings, which are entries it did not extract, into errors.
+  // Links that lead out are all or nothing to node-tar (preservePaths); what may not pass was refused by the guard before.
+  const unpack = extract({ cwd: directory, strict: true, preserveOwner: owners, preservePaths: outsideLinks === true });
+  await pipeline(archive, guarded, unpack, signal ? { signal } : {}).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    if (error instanceof HoldfastError) throw error;
+    throw new HoldfastError('DumpFailed', `unpacking into ${directory} failed: ${messageOf(error)}`, { cause: error });
+  });
+}
+
+function sparseNeedsTar(): HoldfastError {
+  return new HoldfastError('ToolMissing', 'the archive holds sparse files, which only GNU tar can unpack', {
+    advice: 'Install GNU tar 1.28 or newer on this host and put it on PATH.',
+  });
+}
+
+/** Hands on what the judge keeps, and only after it was judged. */
+function guardedStream(judge: (entry: TarEntry) => 'keep' | 'drop'): Transform {
+  const guarded = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => attempt(() => reader.push(chunk), done),
+    flush: (done) => attempt(() => reader.end(), done),
+  });
+  const reader = createTarReader({
+    onEntry: judge,
+    forward: (bytes) => guarded.push(bytes),
+    damaged: archiveDamaged,
+  });
+  return guarded;
+}
+
+function attempt(step: () => void, done: (error?: Error | null) => void): void {
+  try {
+    step();
+  } catch (error) {
+    done(error as Error);
+    return;
+  }
+  done();
+}

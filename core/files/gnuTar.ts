@@ -1,0 +1,86 @@
+import type { FileTreeConfiguration } from '../config/schema.ts';
+import { startProcess } from '../process/childProcess.ts';
+import { excludeArguments } from './excludes.ts';
+import type { TarProgram } from './tarProgram.ts';
+import type { RunningArchive, TreeNotes } from './treeNotes.ts';
+
+/**
+ * Archives a tree with GNU tar. Kept: hard links, holes, modes, numeric owners, sub-second times, extended attributes,
+ * ACLs, FIFOs and devices (as nodes, without data). Skipped: sockets, which mean nothing without their process.
+ *
+ * File systems mounted inside the tree are part of it: a backup that silently ends at a mount point is no backup of the
+ * tree its owner sees. Exclude what does not belong.
+ */
+export function archiveWithGnuTar(
+  tar: TarProgram,
+  configuration: FileTreeConfiguration,
+  notes: TreeNotes,
+  options: { readonly stallTimeout: number; readonly signal: AbortSignal },
+): RunningArchive {
+  const { stdout, finished } = startProcess({
+    command: tar.path,
+    args: [
+      '--create',
+      '--file=-',
+      '--format=posix',
+      // Without the process id in the names of extended headers and without access times, the same tree gives the
+      // same bytes again.
+      '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime',
+      '--sort=name',
+      '--numeric-owner',
+      '--sparse',
+      ...(tar.xattrs ? ['--xattrs'] : []),
+      ...(tar.acls ? ['--acls'] : []),
+      // Unreadable files become warnings that are parsed below; what is left for exit code 2 is a failure of tar itself
+      // (GNU tar manual, "Return Value", and "Ignore Failed Read").
+      '--ignore-failed-read',
+      '--quoting-style=escape',
+      ...excludeArguments(configuration.exclude),
+      `--directory=${configuration.path}`,
+      '.',
+    ],
+    // Messages in English, and every byte outside ASCII escaped in them.
+    environment: { LC_ALL: 'C' },
+    acceptedExitCodes: [1],
+    stallTimeout: options.stallTimeout,
+    signal: options.signal,
+    onErrorLine: (line) => noteWarning(line, notes),
+  });
+  return { stream: stdout, finished };
+}
+
+/**
+ * Sorts one line that GNU tar wrote about a member. Under --quoting-style=escape a colon inside a name is `\:`, so the
+ * first `: ` ends it. A warning nobody foresaw counts as unreadable: seen too often rather than never.
+ */
+export function noteWarning(line: string, notes: TreeNotes): void {
+  const match = /^\S*tar: ((?:[^\\:]|\\.)+): (.+)$/.exec(line);
+  if (!match) return;
+  const path = unescapeName(match[1] ?? '');
+  const message = match[2] ?? '';
+  if (/^(file changed as we read it|File shrank by )/.test(message)) notes.changed.add(path);
+  else if (/^File removed before we read it|No such file or directory$/.test(message)) notes.vanished.add(path);
+  else if (/^(socket|door) ignored$|^Unknown file type; file ignored$/.test(message)) notes.skipped.add(path);
+  else notes.unreadable.add(path);
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
+
+/** Undoes gnulib's `escape` quoting; gives one character a byte. */
+function unescapeName(name: string): string {
+  return name.replaceAll(
+    /\\(?:([0-7]{3})|([^]))/g,
+    (_all, digits: string | undefined, character: string | undefined) =>
+      digits === undefined
+        ? (ESCAPES[character ?? ''] ?? character ?? '')
+        : String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}

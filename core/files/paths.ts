@@ -1,0 +1,49 @@
+import { isUtf8 } from 'node:buffer';
+import type { PathList } from '../backup/part.ts';
+
+/**
+ * Paths in this folder are strings of one character a byte (latin1), because a file's name is any bytes but `/` and
+ * zero. Only what a person or the manifest sees is turned into text, by `printablePath`.
+ */
+
+/** How many paths a list names; its count goes on. */
+export const LISTED_PATHS = 50;
+
+export interface PathCollector {
+  /** Takes a path of one character a byte. The same path twice in a row counts once. */
+  add(path: string): void;
+  list(): PathList;
+}
+
+export function createPathCollector(): PathCollector {
+  const paths: string[] = [];
+  let count = 0;
+  let last: string | undefined;
+  return {
+    add: (path) => {
+      if (path === last) return;
+      last = path;
+      count++;
+      if (paths.length < LISTED_PATHS) paths.push(printablePath(path));
+    },
+    list: () => ({ count, paths: [...paths] }),
+  };
+}
+
+/**
+ * The path as text that stands on one line and means one file only: without a leading `./`, control characters and
+ * backslashes escaped as in C, and every byte of a name that is not UTF-8 as three octal digits.
+ */
+export function printablePath(path: string): string {
+  const escaped = path
+    .replace(/^\.\/(?=.)/, '')
+    .replaceAll(/[^\x20-\x5b\x5d-\x7e\x80-\xff]/g, (character) => ESCAPES[character] ?? octal(character));
+  const bytes = Buffer.from(escaped, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : escaped.replaceAll(/[\x80-\xff]/g, octal);
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\t': '\\t', '\r': '\\r' };
+
+function octal(character: string): string {
+  return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
+}

@@ -1,0 +1,213 @@
+import { createHash, type Hash } from 'node:crypto';
+import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { codeOf, HoldfastError } from '../errors.ts';
+import { formatEntry, JOURNAL_FILE, segmentFile, type JournalEntry } from './journal.ts';
+import { listAttempts, spoolFailure, type Spool } from './spool.ts';
+
+/** One try at reading a source into the spool. */
+export interface AttemptWriter {
+  readonly directory: string;
+  /** Begins a part. `objectName(0)` names its first object, `objectName(1)` the next, should it grow that large. */
+  openPart(objectName: (index: number) => string): PartWriter;
+  /** Says that every object is there. */
+  end(): Promise<void>;
+  /** Lets go of the journal; what is in the spool stays. Call it in any case. */
+  close(): Promise<void>;
+  /** Empties the attempt. The directory stays, so that no later attempt gets its number and is taken for it. */
+  discard(): Promise<void>;
+}
+
+export interface PartWriter {
+  /** Takes the next ciphertext bytes; resolves when they are in the spool. Call it once at a time. */
+  write(chunk: Buffer): Promise<void>;
+  /** Declares the part whole. Only from here on can its last object be completed by an upload. */
+  finish(): Promise<WrittenPart>;
+  /** Lets go of the file at hand after a failure. */
+  close(): Promise<void>;
+}
+
+export interface WrittenPart {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly objects: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
+}
+
+export interface AttemptOptions {
+  /** Also note the MD5 of each segment: some backend of the plan asks for it. */
+  readonly md5: boolean;
+  /** S3 allows 10,000 parts an object; tests use less. */
+  readonly segmentsPerObject?: number;
+}
+
+const SEGMENTS_PER_OBJECT = 8192;
+
+/** Begins a new attempt in a directory of its own. Rejects with `SpoolFailed`. */
+export async function beginAttempt(spool: Spool, backup: string, options: AttemptOptions): Promise<AttemptWriter> {
+  const directory = await createAttemptDirectory(spool, backup);
+  const journal = await guarded(directory, () => open(path.join(directory, JOURNAL_FILE), 'ax', 0o600));
+  const append = (entry: JournalEntry) => guarded(directory, () => journal.appendFile(formatEntry(entry)));
+  const space = spaceMeter(spool);
+  return {
+    directory,
+    openPart: (objectName) =>
+      partWriter({ ...options, directory, segmentSize: spool.segmentSize, objectName, append, space }),
+    async end() {
+      await append({ type: 'end' });
+    },
+    close: () => journal.close(),
+    discard: () => emptyAttempt(directory),
+  };
+}
+
+interface PartWriterOptions extends AttemptOptions {
+  readonly directory: string;
+  readonly segmentSize: number;
+  readonly objectName: (index: number) => string;
+  readonly append: (entry: JournalEntry) => Promise<void>;
+  readonly space: (bytes: number) => void;
+}
+
+interface OpenSegment {
+  readonly file: FileHandle;
+  readonly sha256: Hash;
+  readonly md5: Hash | undefined;
+  bytes: number;
+}
+
+function partWriter(options: PartWriterOptions): PartWriter {
+  const { directory, segmentSize, append } = options;
+  const segmentsPerObject = options.segmentsPerObject ?? SEGMENTS_PER_OBJECT;
+  const objects: { name: string; bytes: number; sha256: string }[] = [];
+  const partHash = createHash('sha256');
+  // Most parts are one object, whose hash is the part's: the second hash runs from the second object on.
+  let objectHash: Hash | undefined;
+  let objectBytes = 0;
+  let partBytes = 0;
+  let segments = 0;
+  let current: OpenSegment | undefined;
+
+  const openSegment = async (): Promise<OpenSegment> => {
+    if (segments === segmentsPerObject) {
+      await closeObject();
+      objectHash = createHash('sha256');
+    }
+    segments += 1;
+    const file = path.join(directory, segmentFile(options.objectName(objects.length), segments));
+    return {
+      file: await guarded(directory, () => open(file, 'wx', 0o600)),
+      sha256: createHash('sha256'),
+      md5: options.md5 ? createHash('md5') : undefined,
+      bytes: 0,
+    };
+  };
+
+  const closeSegment = async (segment: OpenSegment): Promise<void> => {
+    current = undefined;
+    await guarded(directory, () => segment.file.close());
+    await append({
+      type: 'segment',
+      object: options.objectName(objects.length),
+      number: segments,
+      bytes: segment.bytes,
+      sha256: segment.sha256.digest('hex'),
+      ...(segment.md5 && { md5: segment.md5.digest('hex') }),
+    });
+  };
+
+  const closeObject = async (): Promise<void> => {
+    const name = options.objectName(objects.length);
+    const sha256 = (objectHash ?? partHash.copy()).digest('hex');
+    await append({ type: 'object', object: name, bytes: objectBytes, sha256, segments });
+    objects.push({ name, bytes: objectBytes, sha256 });
+    objectBytes = 0;
+    segments = 0;
+  };
+
+  const writeWithin = async (piece: Buffer): Promise<void> => {
+    const segment = (current ??= await openSegment());
+    options.space(piece.length);
+    await guarded(directory, () => writeFully(segment.file, piece));
+    segment.sha256.update(piece);
+    segment.md5?.update(piece);
+    partHash.update(piece);
+    objectHash?.update(piece);
+    segment.bytes += piece.length;
+    objectBytes += piece.length;
+    partBytes += piece.length;
+    if (segment.bytes === segmentSize) await closeSegment(segment);
+  };
+
+  return {
+    async write(chunk) {
+      for (let offset = 0; offset < chunk.length;) {
+        const room = segmentSize - (current?.bytes ?? 0);
+        await writeWithin(chunk.subarray(offset, offset + room));
+        offset += room;
+      }
+    },
+    async finish() {
+      if (current === undefined && segments === 0) current = await openSegment();
+      if (current !== undefined) await closeSegment(current);
+      await closeObject();
+      return { bytes: partBytes, sha256: partHash.digest('hex'), objects };
+    },
+    async close() {
+      await current?.file.close();
+      current = undefined;
+    },
+  };
+}
+
+async function createAttemptDirectory(spool: Spool, backup: string): Promise<string> {
+  const parent = path.join(spool.path, backup);
+  await guarded(spool.path, () => mkdir(parent, { recursive: true, mode: 0o700 }));
+  for (;;) {
+    const earlier = await listAttempts(spool, backup);
+    const next = Number(earlier.at(-1)?.slice('attempt-'.length) ?? 0) + 1;
+    const directory = path.join(parent, `attempt-${String(next).padStart(4, '0')}`);
+    try {
+      await mkdir(directory, { mode: 0o700 });
+      // Their readers move on to the new one by themselves.
+      for (const attempt of earlier) await emptyAttempt(path.join(parent, attempt));
+      return directory;
+    } catch (error) {
+      // Two workers began at the same instant: the later takes the next number.
+      if (codeOf(error) !== 'EEXIST') throw spoolFailure(error, spool.path);
+    }
+  }
+}
+
+async function emptyAttempt(directory: string): Promise<void> {
+  await guarded(directory, async () => {
+    for (const entry of await readdir(directory))
+      await rm(path.join(directory, entry), { recursive: true, force: true });
+  });
+}
+
+function spaceMeter(spool: Spool): (bytes: number) => void {
+  let used = 0;
+  return (bytes) => {
+    used += bytes;
+    if (used <= spool.limit) return;
+    throw new HoldfastError('SpoolFailed', `The spool at ${spool.path} reached its limit of ${spool.limit} bytes.`, {
+      advice: 'Raise spool.limit: it must hold the sealed size of the largest backup.',
+      retryable: false,
+    });
+  };
+}
+
+async function writeFully(file: FileHandle, piece: Buffer): Promise<void> {
+  for (let offset = 0; offset < piece.length;) {
+    const { bytesWritten } = await file.write(piece, offset, piece.length - offset);
+    offset += bytesWritten;
+  }
+}
+
+async function guarded<Result>(where: string, step: () => Promise<Result>): Promise<Result> {
+  try {
+    return await step();
+  } catch (error) {
+    throw spoolFailure(error, where);
+  }
+}

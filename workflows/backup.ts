@@ -1,0 +1,278 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  defineQuery,
+  defineSignal,
+  isCancellation,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
+import {
+  BACKUP_INPUT_EXAMPLE,
+  backupInput,
+  type BackupAssignment,
+  type BackupInput,
+  type BackupProgress,
+  type BackupResult,
+  type BackupStep,
+  type ProgressReport,
+  type RecordedRun,
+} from '../core/backup/run.ts';
+import { backupId } from '../core/repository/backupId.ts';
+import { recordBackup } from './recordBackup.ts';
+import { describeProgress } from './support/backupDetails.ts';
+import {
+  assign,
+  beginRun,
+  copiesIn,
+  progressOf,
+  resultOf,
+  takeReport,
+  type BackupRun,
+  type CopyRun,
+} from './support/backupRun.ts';
+import { parseInput } from './support/input.ts';
+import { problemOf } from './support/problem.ts';
+import { discardCopy, open, preflight, publish, record, spoolSteps, verifyChecksum } from './support/steps.ts';
+
+export const progressQuery = defineQuery<BackupProgress>('progress');
+export const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
+
+/**
+ * Backs up one source to every backend of a plan and proves each copy. Answers with a `verified` or `degraded` result;
+ * a failed run fails the workflow with the reason, and carries the same result as the failure's detail.
+ */
+export async function backup(input: unknown): Promise<BackupResult> {
+  const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
+  const { startTime } = workflowInfo();
+  const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
+  const show = (verdict?: string) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), verdict));
+  setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
+  setHandler(
+    progressSignal,
+    (report) => {
+      takeReport(run, report);
+      show();
+    },
+    { description: 'Sent by running steps; not for hands.' },
+  );
+
+  await perform(run, request, show);
+  const result = await recordResult(run);
+  show(result.state);
+  if (result.state === 'failed') throw failureOf(result);
+  return result;
+}
+
+/** Does the work and notes in `run` how it went. Never rejects: what went wrong is in the run. */
+async function perform(run: BackupRun, request: BackupInput, show: () => void): Promise<void> {
+  const enter = (phase: BackupRun['phase']) => {
+    run.phase = phase;
+    show();
+  };
+  try {
+    enter('preflight');
+    const assignment = await preflight(request);
+    assign(run, assignment);
+    const step = stepOf(run, assignment);
+    try {
+      enter('dump');
+      await sealAndCopy(run, step, show);
+      await openSomeCopy(run, step);
+      enter('publish');
+      await publishCopies(run, step);
+    } finally {
+      await CancellationScope.nonCancellable(() => cleanUp(run, step));
+    }
+  } catch (error) {
+    run.problem ??= problemOf(error);
+  }
+}
+
+/**
+ * The dump and all uploads side by side; each copy is read back as soon as it is complete. A backend that fails is noted
+ * and stops nobody, until too few are left for the backup to count.
+ */
+async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): Promise<void> {
+  const spool = spoolSteps(step.assignment.spoolQueue);
+  const dumping = new CancellationScope();
+  const copying = new CancellationScope();
+  const sealed = dumping.run(() => spool.dump(step));
+  let opener: string | undefined;
+
+  const makeCopy = async (copy: CopyRun): Promise<void> => {
+    try {
+      const begun = Date.now();
+      copy.state = 'uploading';
+      const uploaded = await spool.upload.executeWithOptions({ summary: `to ${copy.backend}` }, [
+        { ...step, backend: copy.backend },
+      ]);
+      copy.uploadDuration = Date.now() - begun;
+      copy.bytes = copy.uploadedBytes = uploaded.bytes;
+      const sealedStep = { ...step, backend: copy.backend, sealed: await sealed };
+      copy.state = 'verifying';
+      run.phase = 'verify';
+      show();
+      // The first complete copy is opened, the others are hashed: what they hash to is the same.
+      if (step.assignment.canOpen) opener ??= copy.backend;
+      copy.opened = opener === copy.backend;
+      const prove = copy.opened ? open : verifyChecksum;
+      const proven = await prove.executeWithOptions({ summary: `copy on ${copy.backend}` }, [sealedStep]);
+      copy.verifyDuration = proven.duration;
+      copy.verifiedBytes = copy.bytes;
+      copy.state = 'stored';
+    } catch (error) {
+      failCopy(copy, error);
+      const possible = run.copies.length - copiesIn(run, 'failed').length;
+      if (possible < step.assignment.requiredCopies) dumping.cancel();
+    }
+    show();
+  };
+
+  const copies = copying.run(() => Promise.all(run.copies.map(makeCopy)));
+  try {
+    run.sealed = await sealed;
+  } catch (error) {
+    copying.cancel();
+    await copies;
+    stopIfCancelled();
+    // A dump that was ended because too few copies could still come of it is not to blame.
+    if (isCancellation(error)) throw tooFewCopies(run, step.assignment);
+    throw error;
+  }
+  run.warnings.push(...run.sealed.warnings);
+  if (run.phase === 'dump') run.phase = 'upload';
+  show();
+  await copies;
+  stopIfCancelled();
+}
+
+/** When the copy that was to be opened turned out bad, another one is: a backup that nobody could read is no backup. */
+async function openSomeCopy(run: BackupRun, step: BackupStep): Promise<void> {
+  if (run.sealed === undefined || !step.assignment.canOpen) return;
+  for (const copy of copiesIn(run, 'stored')) {
+    if (copiesIn(run, 'stored').some(({ opened }) => opened)) return;
+    try {
+      const sealedStep = { ...step, backend: copy.backend, sealed: run.sealed };
+      await open.executeWithOptions({ summary: `copy on ${copy.backend}` }, [sealedStep]);
+      copy.opened = true;
+    } catch (error) {
+      failCopy(copy, error);
+    }
+    stopIfCancelled();
+  }
+}
+
+/** Publishes what was proven, if it is enough to count; otherwise nothing becomes visible. */
+async function publishCopies(run: BackupRun, step: BackupStep): Promise<void> {
+  const { sealed } = run;
+  if (sealed === undefined || copiesIn(run, 'stored').length < step.assignment.requiredCopies) {
+    throw tooFewCopies(run, step.assignment);
+  }
+  await Promise.all(
+    copiesIn(run, 'stored').map(async (copy) => {
+      try {
+        await publish.executeWithOptions({ summary: `on ${copy.backend}` }, [
+          { ...step, backend: copy.backend, sealed },
+        ]);
+        copy.state = 'verified';
+      } catch (error) {
+        failCopy(copy, error);
+      }
+    }),
+  );
+  stopIfCancelled();
+  if (copiesIn(run, 'verified').length < step.assignment.requiredCopies) throw tooFewCopies(run, step.assignment);
+}
+
+/** Nothing stays in the spool, and nothing on a backend that no manifest names. */
+async function cleanUp(run: BackupRun, step: BackupStep): Promise<void> {
+  const unpublished = run.copies.filter((copy) => copy.state !== 'verified');
+  await Promise.all([
+    attempt(run, 'The spool still holds ciphertext of this run', () =>
+      spoolSteps(step.assignment.spoolQueue).removeSpool(step),
+    ),
+    ...unpublished.map((copy) =>
+      attempt(run, `${copy.backend} may still hold parts of this run that no manifest names`, () =>
+        discardCopy.executeWithOptions({ summary: `on ${copy.backend}` }, [{ ...step, backend: copy.backend }]),
+      ),
+    ),
+  ]);
+}
+
+async function attempt(run: BackupRun, otherwise: string, step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    run.warnings.push(`${otherwise}: ${problemOf(error).message}`);
+  }
+}
+
+/** A catalog that is away does not take back a published backup: it is told later, by a run of its own. */
+async function recordResult(run: BackupRun): Promise<BackupResult> {
+  return CancellationScope.nonCancellable(async () => {
+    run.phase = 'record';
+    const result = resultOf(run, Date.now());
+    const { workflowId, runId } = workflowInfo();
+    const recorded: RecordedRun = {
+      result,
+      ...(run.assignment && { step: stepOf(run, run.assignment) }),
+      ...(run.sealed && { sealed: run.sealed }),
+      workflowId,
+      runId,
+    };
+    try {
+      await record(recorded);
+      run.phase = 'done';
+      return result;
+    } catch {
+      // The reason stands in the history of the failed step; the new run goes on trying.
+      await startChild(recordBackup, {
+        args: [recorded],
+        workflowId: `record-${run.id}`,
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: `Catalog entry of backup ${run.id} of ${run.source}`,
+      });
+      run.phase = 'done';
+      return { ...result, catalog: 'pending' };
+    }
+  });
+}
+
+function stepOf(run: BackupRun, assignment: BackupAssignment): BackupStep {
+  return { id: run.id, startedAt: run.startedAt.toISOString(), assignment };
+}
+
+function failCopy(copy: CopyRun, error: unknown): void {
+  copy.state = 'failed';
+  copy.opened = false;
+  copy.problem = problemOf(error);
+}
+
+function tooFewCopies(run: BackupRun, assignment: BackupAssignment): ApplicationFailure {
+  const problems = copiesIn(run, 'failed').map((copy) => `${copy.backend}: ${copy.problem?.message ?? 'no copy'}`);
+  const proven = run.copies.length - problems.length;
+  return ApplicationFailure.nonRetryable(
+    `Only ${proven} of the ${assignment.requiredCopies} required copies could be made. ${problems.join('; ')}`,
+    'TooFewCopies',
+    { advice: 'Mend the backends named above and run the backup again.' },
+  );
+}
+
+function stopIfCancelled(): void {
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('Stopped on request.');
+}
+
+function failureOf(result: BackupResult): Error {
+  const { problem, reasons } = result;
+  if (problem?.type === 'Cancelled') return new CancelledFailure('Stopped on request.', [result]);
+  return ApplicationFailure.nonRetryable(
+    problem?.message ?? reasons.join('; '),
+    problem?.type ?? 'TooFewCopies',
+    result,
+  );
+}

@@ -1,0 +1,55 @@
+import type { BackupProgress } from '../../core/backup/run.ts';
+
+/** The run's story for the Web UI, in the Markdown that its current details show. */
+export function describeProgress(progress: BackupProgress, verdict?: string): string {
+  const lines = [
+    `### Backup ${progress.id} of ${progress.source}: ${verdict ?? progress.phase}`,
+    '',
+    [
+      progress.plan && `plan ${progress.plan}`,
+      `running for ${formatDuration(progress.elapsed)}`,
+      progress.timeLeft !== undefined && `about ${formatDuration(progress.timeLeft)} left, going by the last run`,
+    ]
+      .filter(Boolean)
+      .join(', '),
+    '',
+  ];
+  if (progress.parts.length > 0) {
+    lines.push('| part | read | sealed | state |', '| --- | --- | --- | --- |');
+    for (const part of progress.parts) {
+      lines.push(
+        `| ${part.part} | ${formatBytes(part.originalBytes)} | ${formatBytes(part.storedBytes)} | ${part.done ? 'done' : 'reading'} |`,
+      );
+    }
+    lines.push('');
+  }
+  if (progress.copies.length > 0) {
+    lines.push('| backend | state | uploaded | read back |', '| --- | --- | --- | --- |');
+    for (const copy of progress.copies) {
+      const state = copy.problem ? `${copy.state}: ${inCell(copy.problem)}` : copy.state;
+      lines.push(
+        `| ${copy.backend} | ${state} | ${formatBytes(copy.uploadedBytes)} | ${formatBytes(copy.verifiedBytes)} |`,
+      );
+    }
+    lines.push('');
+  }
+  for (const warning of progress.warnings) lines.push(`- ${inCell(warning)}`);
+  return lines.join('\n');
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes === 0 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 2 ** (10 * power)).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+export function formatDuration(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+function inCell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}

@@ -1,0 +1,137 @@
+import type {
+  BackupAssignment,
+  BackupPhase,
+  BackupProgress,
+  BackupResult,
+  BackupState,
+  CopyState,
+  PartProgress,
+  ProgressReport,
+  SealedBackup,
+  StepProblem,
+} from '../../core/backup/run.ts';
+
+/** What the workflow knows of its run while it runs. */
+export interface BackupRun {
+  readonly id: string;
+  readonly source: string;
+  readonly startedAt: Date;
+  phase: BackupPhase;
+  assignment?: BackupAssignment;
+  sealed?: SealedBackup;
+  copies: CopyRun[];
+  parts: readonly PartProgress[];
+  problem?: StepProblem;
+  readonly warnings: string[];
+}
+
+export interface CopyRun {
+  readonly backend: string;
+  state: CopyState;
+  bytes: number;
+  uploadedBytes: number;
+  verifiedBytes: number;
+  opened: boolean;
+  uploadDuration?: number;
+  verifyDuration?: number;
+  problem?: StepProblem;
+}
+
+export function beginRun(id: string, source: string, startedAt: Date): BackupRun {
+  return { id, source, startedAt, phase: 'preflight', copies: [], parts: [], warnings: [] };
+}
+
+export function assign(run: BackupRun, assignment: BackupAssignment): void {
+  run.assignment = assignment;
+  run.warnings.push(...assignment.warnings);
+  run.copies = assignment.backends.map((backend) => ({
+    backend,
+    state: 'waiting',
+    bytes: 0,
+    uploadedBytes: 0,
+    verifiedBytes: 0,
+    opened: false,
+  }));
+}
+
+export function takeReport(run: BackupRun, report: ProgressReport): void {
+  if (report.parts) run.parts = report.parts;
+  for (const copy of run.copies) {
+    copy.uploadedBytes = report.uploaded?.[copy.backend] ?? copy.uploadedBytes;
+    copy.verifiedBytes = report.verified?.[copy.backend] ?? copy.verifiedBytes;
+  }
+}
+
+export function progressOf(run: BackupRun, now: number): BackupProgress {
+  const elapsed = now - run.startedAt.getTime();
+  const expected = run.assignment?.previous?.duration;
+  return {
+    id: run.id,
+    source: run.source,
+    phase: run.phase,
+    ...(run.assignment && { plan: run.assignment.plan }),
+    parts: run.parts,
+    copies: run.copies.map((copy) => ({
+      backend: copy.backend,
+      state: copy.state,
+      uploadedBytes: copy.uploadedBytes,
+      verifiedBytes: copy.verifiedBytes,
+      ...(copy.problem && { problem: copy.problem.message }),
+    })),
+    elapsed,
+    ...(expected !== undefined && run.phase !== 'done' && { timeLeft: Math.max(0, expected - elapsed) }),
+    warnings: run.warnings,
+  };
+}
+
+/** The verdict, from the facts noted in the run and nothing else. */
+export function resultOf(run: BackupRun, now: number): BackupResult {
+  const { assignment } = run;
+  const reasons = reasonsOf(run);
+  return {
+    id: run.id,
+    source: run.source,
+    plan: assignment?.plan ?? '',
+    kind: assignment?.kind ?? 'full',
+    tier: assignment?.tier ?? 'manual',
+    state: stateOf(run, reasons),
+    reasons,
+    ...(run.problem && { problem: run.problem }),
+    startedAt: run.startedAt.toISOString(),
+    duration: now - run.startedAt.getTime(),
+    parts: run.sealed?.parts ?? [],
+    copies: run.copies.map(({ backend, state, bytes, uploadDuration, verifyDuration, opened, problem }) => ({
+      backend,
+      state,
+      bytes,
+      opened,
+      ...(uploadDuration !== undefined && { uploadDuration }),
+      ...(verifyDuration !== undefined && { verifyDuration }),
+      ...(problem && { problem }),
+    })),
+    requiredCopies: assignment?.requiredCopies ?? 0,
+    warnings: run.warnings,
+    catalog: 'recorded',
+  };
+}
+
+export function copiesIn(run: BackupRun, ...states: readonly CopyState[]): CopyRun[] {
+  return run.copies.filter((copy) => states.includes(copy.state));
+}
+
+function stateOf(run: BackupRun, reasons: readonly string[]): BackupState {
+  const enough = run.assignment !== undefined && copiesIn(run, 'verified').length >= run.assignment.requiredCopies;
+  if (run.problem !== undefined || !enough) return 'failed';
+  return reasons.length === 0 ? 'verified' : 'degraded';
+}
+
+function reasonsOf(run: BackupRun): string[] {
+  const reasons = run.problem ? [run.problem.message] : [];
+  for (const copy of run.copies) {
+    if (copy.state !== 'verified' && copy.problem) reasons.push(`No copy on ${copy.backend}: ${copy.problem.message}`);
+  }
+  if (run.assignment?.canOpen === false) {
+    reasons.push('No key on this worker can open what the plan seals: the copies are proven stored, not opened.');
+  }
+  return [...new Set(reasons)];
+}

@@ -1,0 +1,17 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import type { z } from 'zod';
+
+/**
+ * Checks what somebody typed into the Web UI's form. A bad input ends the run at once with `InvalidInput` and a message
+ * that shows a right one.
+ */
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  example: string,
+): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'input'}: ${issue.message}`);
+  throw ApplicationFailure.nonRetryable(`${problems.join('; ')}. A right input is ${example}`, 'InvalidInput');
+}
