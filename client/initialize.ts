@@ -39,7 +39,8 @@ export async function initialize(directory: string): Promise<Initialized> {
     return { configuration, files, keys, nextSteps: nextSteps(configuration, escrow.secret) };
   } catch (error) {
     // None was there a moment ago. One that somebody else made in between is the reason for the failure, and stays.
-    if (codeOf(error) !== 'EEXIST' && !isAlreadyThere(error)) await Promise.all(files.map((file) => rm(file, { force: true })));
+    if (codeOf(error) !== 'EEXIST' && !isAlreadyThere(error))
+      await Promise.all(files.map((file) => rm(file, { force: true })));
     throw error instanceof HoldfastError ? error : notWritten(root, error);
   }
 }
@@ -53,7 +54,8 @@ async function refuseExisting(files: readonly string[]): Promise<void> {
   const existing = files.filter((_, index) => there[index]);
   if (existing.length === 0) return;
   throw new HoldfastError('RefusedForSafety', `nothing was written: ${existing.join(', ')} already there`, {
-    advice: 'Choose another folder with --directory, or move these files away; a key may still be needed to open backups.',
+    advice:
+      'Choose another folder with --directory, or move these files away; a key may still be needed to open backups.',
   });
 }
 

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addInitCommand } from './commands/init.ts';
+import { addKeysCommand } from './commands/keys.ts';
+import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -31,8 +35,12 @@ export function buildProgram(terminal: Terminal): Command {
     ['holdfast init', 'write a first holdfast.yaml and its keys'],
     ['holdfast config check', 'find every mistake in it'],
   ]);
+  addInitCommand(program, terminal);
   addConfigCommand(program, terminal);
+  addKeysCommand(program, terminal);
   addDemoCommand(program, terminal);
+  addWorkerCommand(program, terminal);
+  addBackupCommand(program, terminal);
   return program;
 }
 
