@@ -13,7 +13,7 @@ function collector(isTTY = false): OutputStream & { text: string } {
         done();
       },
     }),
-    { text: '', isTTY, getColorDepth: WriteStream.prototype.getColorDepth },
+    { text: '', isTTY, getColorDepth: () => WriteStream.prototype.getColorDepth() },
   );
   return stream;
 }
