@@ -4,13 +4,11 @@ import { once } from 'node:events';
 import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { buildProgram } from '../../client/main.ts';
 import { createTerminal } from '../../client/terminal.ts';
-import { readProcess } from '../../core/process/childProcess.ts';
 import { HOLDFAST, holdfast } from '../support/commandLine.ts';
 import { temporaryDirectory } from '../support/directories.ts';
 
@@ -117,23 +115,49 @@ test('starts through symbolic links, from anywhere', async (t) => {
   }
 });
 
+/** A process that waits for ever behind the real signal handling; `ask` says whether its command takes signals itself. */
+async function waitingProcess(ask: boolean) {
+  const script = `
+    import { createTerminal } from './client/terminal.ts';
+    import { listenForSignals } from './client/main.ts';
+    const interrupt = new AbortController();
+    const { stdout, stderr } = process;
+    const terminal = createTerminal({ stdout, stderr, json: true, verbose: false, interrupted: interrupt.signal });
+    listenForSignals(interrupt, terminal);
+    if (${ask}) terminal.interruption().addEventListener('abort', () => stderr.write('asked to stop'));
+    setInterval(() => undefined, 60_000);
+    stderr.write('ready');`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  const heard = async () => String((await once(child.stderr, 'data'))[0]);
+  assert.equal(await heard(), 'ready');
+  const ended = async () => ({ code: ((await once(child, 'close')) as [number | null])[0], stdout });
+  return { child, heard, ended };
+}
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`${signal} ends a command with exit code 130 and one document`, async (t) => {
-    const directory = await temporaryDirectory(t);
-    const pipe = join(directory, 'holdfast.yaml');
-    await readProcess({ command: 'mkfifo', args: [pipe] });
-    // The command blocks while it opens a pipe that nobody writes to.
-    const running = holdfast(['--json', 'config', 'check'], {
-      cwd: directory,
-      onStart: (kill) => void sleep(1_500).then(() => kill(signal)),
-    });
-    const { code, stdout } = await running;
+  test(`${signal} ends a command with exit code 130 and one document`, { timeout: 30_000 }, async () => {
+    const { child, ended } = await waitingProcess(false);
+    child.kill(signal);
+    const { code, stdout } = await ended();
     assert.equal(code, 130);
-    const document = JSON.parse(stdout) as { error: { type: string; message: string } };
-    assert.equal(document.error.type, 'Cancelled');
-    assert.ok(document.error.message.includes(signal));
+    const { error } = JSON.parse(stdout) as { error: { type: string; message: string } };
+    assert.equal(error.type, 'Cancelled');
+    assert.ok(error.message.includes(signal));
   });
 }
+
+test('a command that takes signals itself gets the first one; the second ends it', { timeout: 30_000 }, async () => {
+  const { child, heard, ended } = await waitingProcess(true);
+  child.kill('SIGINT');
+  assert.equal(await heard(), 'asked to stop');
+  child.kill('SIGINT');
+  assert.equal((await ended()).code, 130);
+});
 
 test('a reader that stops reading is no error', async () => {
   const child = spawn('/bin/sh', ['-c', '"$1" config schema | head -n 1; exit 0', 'sh', HOLDFAST], {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
+import { WriteStream } from 'node:tty';
 import { createTerminal, EXIT_CODES, exitCodeOf, type OutputStream } from '../../client/terminal.ts';
 import { ERROR_TYPES, HoldfastError, type ErrorType } from '../../core/errors.ts';
 
@@ -12,7 +13,7 @@ function collector(isTTY = false): OutputStream & { text: string } {
         done();
       },
     }),
-    { text: '', isTTY },
+    { text: '', isTTY, getColorDepth: () => WriteStream.prototype.getColorDepth() },
   );
   return stream;
 }
@@ -78,15 +79,9 @@ test('an action gives its result or what it throws as the exit code', async () =
 });
 
 test('colour only on a terminal, and never with NO_COLOR', (t) => {
-  const before = { NO_COLOR: process.env['NO_COLOR'], FORCE_COLOR: process.env['FORCE_COLOR'] };
-  t.after(() => {
-    for (const [name, value] of Object.entries(before)) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-  });
-  delete process.env['NO_COLOR'];
-  delete process.env['FORCE_COLOR'];
+  const before = process.env;
+  t.after(() => (process.env = before));
+  process.env = { TERM: 'xterm-256color' };
   assert.equal(setUp().terminal.paint('red', 'x'), 'x');
   assert.notEqual(setUp({ isTTY: true }).terminal.paint('red', 'x'), 'x');
   process.env['NO_COLOR'] = '1';

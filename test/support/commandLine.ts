@@ -15,8 +15,6 @@ export interface CommandOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** The program to start in place of ./holdfast. */
   readonly program?: string;
-  /** Called as soon as the process runs, e.g. to signal it. */
-  readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** Runs the real `./holdfast` to its end, as a user without a terminal would. */
@@ -29,7 +27,6 @@ export async function holdfast(args: readonly string[], options: CommandOptions 
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
-  options.onStart?.((signal) => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, ...output }));
