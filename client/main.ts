@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addExtractCommand } from './commands/extract.ts';
@@ -8,6 +9,7 @@ import { addListCommand } from './commands/list.ts';
 import { addRecoverCommand } from './commands/recover.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -43,6 +45,8 @@ export function buildProgram(terminal: Terminal): Command {
   addExtractCommand(program, terminal);
   addRecoverCommand(program, terminal);
   addDemoCommand(program, terminal);
+  addWorkerCommand(program, terminal);
+  addBackupCommand(program, terminal);
   return program;
 }
 

@@ -73,7 +73,10 @@ async function unreadableSequences(client: pg.Client, role: string): Promise<Fin
   const { rows } = await client.query<{ schema: string; name: string }>(
     `select quote_ident(n.nspname) as schema, format('%I.%I', n.nspname, c.relname) as name
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind = 'S' and ${DUMPED_RELATION} and not has_sequence_privilege(c.oid, 'select') order by 2`,
+      where ${DUMPED_RELATION}
+        -- The planner orders conditions as it likes, and the function fails on what is no sequence: CASE keeps it away.
+        and case when c.relkind = 'S' then not has_sequence_privilege(c.oid, 'select') else false end
+      order by 2`,
   );
   const schemas = cutList([...new Set(rows.map((row) => row.schema))]);
   return refused(
