@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -24,7 +24,6 @@ import {
   type BackupKeys,
   type PlainPart,
 } from '../../core/repository/storedBackup.ts';
-import { generateKeyPairSync } from 'node:crypto';
 import { holdfast } from '../commandLine.ts';
 
 /** A directory and a bucket with one backup each, cataloged, and the configuration that names them all. */
@@ -111,7 +110,11 @@ async function installation(t: TestContext) {
       copies: ['local', 'remote'].map((backend) => ({ backend, state: 'verified' })),
     });
     await recordBackup(catalog, {
-      ...{ id: '20261121T020000Z-failed', source: 'shop', kind: 'full', tier: 'daily', state: 'failed' },
+      id: '20261121T020000Z-failed',
+      source: 'shop',
+      kind: 'full',
+      tier: 'daily',
+      state: 'failed',
       requiredCopies: 1,
       startedAt: '2026-11-21T02:00:00.000Z',
       endedAt: '2026-11-21T02:00:01.000Z',
