@@ -9,6 +9,8 @@ import { addListCommand } from './commands/list.ts';
 import { addRecoverCommand } from './commands/recover.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addInitCommand } from './commands/init.ts';
+import { addKeysCommand } from './commands/keys.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
@@ -38,12 +40,14 @@ export function buildProgram(terminal: Terminal): Command {
     ['holdfast init', 'write a first holdfast.yaml and its keys'],
     ['holdfast config check', 'find every mistake in it'],
   ]);
+  addInitCommand(program, terminal);
   addConfigCommand(program, terminal);
   addDoctorCommand(program, terminal);
   addListCommand(program, terminal);
   addShowCommand(program, terminal);
   addExtractCommand(program, terminal);
   addRecoverCommand(program, terminal);
+  addKeysCommand(program, terminal);
   addDemoCommand(program, terminal);
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
@@ -77,16 +81,20 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(terminal.exitCode);
     throw error;
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => endOn(signal, interrupt, terminal));
+  listenForSignals(interrupt, terminal);
   const exitCode = await run(args, terminal);
   process.stdout.write('', () => process.exit(exitCode));
 }
 
 /** The first signal goes to a command that waits for one; otherwise, and from the second on, the process ends. */
-function endOn(signal: NodeJS.Signals, interrupt: AbortController, terminal: Terminal): void {
-  const reason = new HoldfastError('Cancelled', `interrupted by ${signal}`);
-  if (terminal.awaitsInterruption && !interrupt.signal.aborted) interrupt.abort(reason);
-  else process.exit(terminal.fail(reason));
+export function listenForSignals(interrupt: AbortController, terminal: Terminal): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      const reason = new HoldfastError('Cancelled', `interrupted by ${signal}`);
+      if (terminal.awaitsInterruption && !interrupt.signal.aborted) interrupt.abort(reason);
+      else process.exit(terminal.fail(reason));
+    });
+  }
 }
 
 /** Looked for before parsing, because parsing itself may fail and must then answer in the right form. */

@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Backends } from '../../core/config/open.ts';
 import type { Configuration } from '../../core/config/schema.ts';
 import type { Backend, Capacity } from '../../core/storage/backend.ts';
-import { formatBytes } from '../format.ts';
+import { formatBytes } from '../../core/format.ts';
 import { failure, ok, warning, type Check, type Finding } from './finding.ts';
 
 const FULL_SHARE = 0.8;

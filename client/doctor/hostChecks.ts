@@ -4,7 +4,7 @@ import type { Configuration } from '../../core/config/schema.ts';
 import { codeOf, messageOf } from '../../core/errors.ts';
 import { findTar } from '../../core/files/tarProgram.ts';
 import { findClientPrograms, securityWarning } from '../../core/postgres/clients.ts';
-import { formatBytes } from '../format.ts';
+import { formatBytes } from '../../core/format.ts';
 import { failure, ok, warning, type Check, type Finding } from './finding.ts';
 
 /** Are the programs there that read the sources, and are they recent enough to be safe. */

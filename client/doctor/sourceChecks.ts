@@ -2,7 +2,7 @@ import { databaseAccess } from '../../core/config/open.ts';
 import type { Configuration, DatabaseConfiguration, FileTreeConfiguration } from '../../core/config/schema.ts';
 import { inspectTree } from '../../core/files/inspectTree.ts';
 import { inspectDatabase } from '../../core/postgres/preflight.ts';
-import { formatBytes } from '../format.ts';
+import { formatBytes } from '../../core/format.ts';
 import { failure, ok, warning, type Check } from './finding.ts';
 
 /** What would keep each source's database and trees from being backed up, and the grant or step that mends it. */

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { BackendConfiguration, Configuration, SecretReference } from './schema.ts';
+import type { BackendConfiguration, Configuration, SecretReference, SourceConfiguration } from './schema.ts';
 
 type WithPaths = Partial<Pick<Configuration, 'catalog' | 'temporal'>> & {
   readonly spool: Configuration['spool'] | undefined;
@@ -16,15 +16,28 @@ export function resolvePaths<Part extends WithPaths>(configuration: Part, direct
       backend.type === 'local' ? { ...backend, path: resolve(directory, backend.path) } : backend,
     ],
   );
+  const sources = Object.entries(configuration.sources as Record<string, SourceConfiguration>).map(([name, source]) => [
+    name,
+    { ...source, ...databaseWithPaths(source, directory) },
+  ]);
   const { spool } = configuration;
   return resolveSecretFiles(
     {
       ...configuration,
       backends: Object.fromEntries(backends) as Part['backends'],
+      sources: Object.fromEntries(sources) as Part['sources'],
       spool: spool === undefined ? undefined : { ...spool, path: resolve(directory, spool.path) },
     },
     directory,
   );
+}
+
+function databaseWithPaths(
+  { database }: SourceConfiguration,
+  directory: string,
+): Pick<SourceConfiguration, 'database'> {
+  if (database?.sslrootcert === undefined) return {};
+  return { database: { ...database, sslrootcert: resolve(directory, database.sslrootcert) } };
 }
 
 /** A secret's reference is the only kind of map whose one key is `file`. */

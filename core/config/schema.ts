@@ -67,7 +67,9 @@ const spool = z.strictObject({
     .string()
     .min(1)
     .default('/var/lib/holdfast/spool')
-    .describe("The worker's staging directory. It holds ciphertext only."),
+    .describe(
+      "The worker's staging directory, absolute or from the folder of holdfast.yaml. It holds ciphertext only.",
+    ),
   limit: byteSize.prefault('50GiB').describe('The most the spool may hold.'),
   segmentSize: byteSize
     .refine(
@@ -173,7 +175,12 @@ const database = z.strictObject({
     .enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])
     .default('prefer')
     .describe('TLS towards the server, as in libpq.'),
-  sslrootcert: z.string().optional().describe('Path of the CA certificate for verify-ca and verify-full.'),
+  sslrootcert: z
+    .string()
+    .optional()
+    .describe(
+      'Path of the CA certificate for verify-ca and verify-full, absolute or from the folder of holdfast.yaml.',
+    ),
   lockTimeout: duration
     .prefault('60s')
     .describe('How long to wait for a table lock before giving up and naming the holder.'),
