@@ -1,7 +1,7 @@
 import type { CatalogedBackup, CopyRecord, VerificationRecord } from '../core/catalog/record.ts';
 import type { Manifest, ManifestPart } from '../core/repository/manifest.ts';
 import { paintState, sumOf } from './backupTable.ts';
-import { formatBytes, formatDuration, formatRatio } from './format.ts';
+import { formatBytes, formatDuration, formatRatio } from '../core/format.ts';
 import type { Terminal } from './terminal.ts';
 
 type Field = readonly [string, string | undefined];

@@ -1,7 +1,7 @@
 import type { CatalogedBackup } from '../core/catalog/record.ts';
 import type { Repository } from '../core/repository/listRepository.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
-import { formatAge, formatBytes, formatRatio } from './format.ts';
+import { formatAge, formatBytes, formatRatio } from '../core/format.ts';
 import type { Style, Terminal } from './terminal.ts';
 
 const HEAD = ['ID', 'SOURCE', 'KIND', 'TIER', 'STATE', 'AGE', 'SIZE', 'RATIO', 'COPIES'];

@@ -5,7 +5,7 @@ import { EXTRACT_FORMS, extractForm, type ExtractForm } from '../core/repository
 import type { Manifest } from '../core/repository/manifest.ts';
 import type { OpeningKey } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes } from '../core/format.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
 export interface ExtractOptions {

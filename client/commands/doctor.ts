@@ -17,7 +17,7 @@ async function run(command: Command, terminal: Terminal, timeout: number): Promi
   const { loadFor } = await import('../configuration.ts');
   const { examine } = await import('../doctor/examine.ts');
   const { configuration } = await loadFor(command, terminal);
-  const findings = await examine(configuration, timeout, process.env);
+  const findings = await examine(configuration, timeout);
   const failed = findings.some((finding) => finding.state === 'failure');
   terminal.answer({ healthy: !failed, findings }, () => {
     const rows = findings.map(({ state, subject, message, advice }) => [

@@ -12,10 +12,17 @@ import {
   type SealingKey,
   type SigningKey,
 } from '../seal/keys.ts';
+import type { DatabaseAccess } from '../postgres/access.ts';
 import type { Backend } from '../storage/backend.ts';
 import { openBackend, type BackendSettings } from '../storage/openBackend.ts';
 import { didYouMean } from './nearest.ts';
-import type { BackendConfiguration, Configuration, KeyConfiguration, SecretReference } from './schema.ts';
+import type {
+  BackendConfiguration,
+  Configuration,
+  DatabaseConfiguration,
+  KeyConfiguration,
+  SecretReference,
+} from './schema.ts';
 import { resolveSecret } from './secret.ts';
 
 /*
@@ -102,6 +109,14 @@ export function loadKeys(configuration: Configuration): Keys {
 /** The catalog's connection URL: a secret. Throws InvalidConfiguration. */
 export function catalogUrl(configuration: Configuration): Promise<string> {
   return resolveSecret(configuration.catalog.url);
+}
+
+/**
+ * A database's settings with its password in place of the reference. Read anew each time: a rotated password is used
+ * without a restart, and none is kept. Throws InvalidConfiguration.
+ */
+export async function databaseAccess({ password, ...rest }: DatabaseConfiguration): Promise<DatabaseAccess> {
+  return { ...rest, ...(password && { password: await resolveSecret(password) }) };
 }
 
 /** For a name in a command or a workflow's input that the configuration does not have. */

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { readProcess, startProcess } from '../../../core/process/childProcess.ts';
-import type { PartFormat } from '../../../core/backup/part.ts';
+import { PART_EXTENSIONS, type PartFormat } from '../../../core/backup/part.ts';
 import { listArchive } from '../../../core/files/listArchive.ts';
 import { objectKey, objectName, manifestKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';
@@ -58,7 +58,7 @@ export async function storeBackup(
     const totals = sealed.totals();
     const pieces = cut(ciphertext, options.objectBytes ?? Number.POSITIVE_INFINITY);
     const objects = pieces.map((bytes, index) => ({
-      name: objectName(plain.part, plain.format, 'zstd', index),
+      name: objectName(plain.part, PART_EXTENSIONS[plain.format], 'zstd', index),
       bytes: bytes.length,
       sha256: sha256(bytes),
     }));
