@@ -8,8 +8,16 @@ import {
 } from '@aws-sdk/client-s3';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { BeginUploadOptions, PendingUpload, StoredObject, Upload, UploadedSegment } from './backend.ts';
-import { hexToBase64, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
-import { isUploadUnknown } from './s3Errors.ts';
+import {
+  hexToBase64,
+  integrityOf,
+  newObjectOptions,
+  request,
+  signWithHash,
+  type RequestOptions,
+  type S3Connection,
+} from './s3Client.ts';
+import { isUploadUnknown, s3CodeOf } from './s3Errors.ts';
 
 /** "Amazon S3 multipart upload limits" in the S3 User Guide; R2 and B2 have the same. */
 const MAXIMUM_PARTS = 10_000;
@@ -20,6 +28,11 @@ const ABORT_ATTEMPTS = 5;
 export interface ObjectAccess {
   head(key: string, signal?: AbortSignal): Promise<StoredObject | undefined>;
   putEmpty(key: string, signal?: AbortSignal): Promise<void>;
+}
+
+interface UploadMarker {
+  readonly KeyMarker?: string | undefined;
+  readonly UploadIdMarker?: string | undefined;
 }
 
 interface UploadedPart extends UploadedSegment {
@@ -41,26 +54,17 @@ export async function beginS3Upload(
 /** Every upload below the prefix, oldest first. */
 export async function listS3Uploads(s3: S3Connection, prefix: string, signal?: AbortSignal): Promise<PendingUpload[]> {
   const uploads: PendingUpload[] = [];
-  let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
+  let marker: UploadMarker | undefined = {};
   while (marker) {
-    const at: { KeyMarker?: string; UploadIdMarker?: string } = marker;
+    const at: UploadMarker = marker;
     const page = await request(s3, 'list the uploads under', prefix, signal, (options) =>
-      s3.client.send(
-        new ListMultipartUploadsCommand({ Bucket: s3.bucket, Prefix: s3.prefix + prefix, ...at }),
-        options,
-      ),
+      listUploadPage(s3, prefix, at, options),
     );
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
       if (Key === undefined || UploadId === undefined || !Key.startsWith(s3.prefix + prefix)) continue;
       uploads.push({ key: Key.slice(s3.prefix.length), locator: UploadId, begunAt: Initiated ?? new Date() });
     }
-    marker =
-      page.IsTruncated && page.NextKeyMarker !== undefined
-        ? {
-            KeyMarker: page.NextKeyMarker,
-            ...(page.NextUploadIdMarker !== undefined && { UploadIdMarker: page.NextUploadIdMarker }),
-          }
-        : undefined;
+    marker = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : undefined;
   }
   return uploads.toSorted((left, right) => left.begunAt.getTime() - right.begunAt.getTime());
 }
@@ -218,6 +222,21 @@ async function createUpload(s3: S3Connection, key: string, signal?: AbortSignal)
   );
   if (answer.UploadId !== undefined) return answer.UploadId;
   throw new HoldfastError('BackendUnreachable', `backend ${s3.backend}: ${s3.bucket} gave no upload id for ${key}`);
+}
+
+/**
+ * versitygw refuses the second marker that it gave out itself; with the first alone the next page begins one key later,
+ * and a further upload of that one key is found by the next listing.
+ */
+async function listUploadPage(s3: S3Connection, prefix: string, marker: UploadMarker, options: RequestOptions) {
+  const send = (at: UploadMarker) =>
+    s3.client.send(new ListMultipartUploadsCommand({ Bucket: s3.bucket, Prefix: s3.prefix + prefix, ...at }), options);
+  try {
+    return await send(marker);
+  } catch (error) {
+    if (marker.UploadIdMarker === undefined || s3CodeOf(error) !== 'InvalidArgument') throw error;
+    return send({ KeyMarker: marker.KeyMarker });
+  }
 }
 
 /** All parts of an upload, or undefined when the service does not know it. */
