@@ -84,9 +84,7 @@ test('no symbolic link below the root is followed', async (t) => {
     await rejects(backend.get(key), 'BackendRefused', 'symbolic link');
     await rejects(backend.head(key), 'BackendRefused', 'symbolic link');
     await rejects(backend.delete(key), 'BackendRefused', 'symbolic link');
-    await rejects(collect(backend.list(key)), 'BackendRefused', 'symbolic link').catch(async () =>
-      assert.deepEqual(await collect(backend.list(key)), []),
-    );
+    assert.deepEqual(await collect(backend.list(key)), []);
   }
   await rejects(backend.get('file'), 'BackendRefused', 'symbolic link');
   await rejects(collect(backend.listDirectories('folder/')), 'BackendRefused', 'symbolic link');

@@ -159,7 +159,7 @@ test('wrong credentials and a missing bucket are refused with advice, and no sec
 });
 
 test('[17] what a service refuses is said in words that help', async (t) => {
-  const { backend, proxy } = await behindProxy(t, { sessionToken: undefined });
+  const { backend, proxy } = await behindProxy(t);
   const cases: [number, string, string, RegExp][] = [
     [403, 'RequestTimeTooSkewed', 'BackendRefused', /clock of this host .* differs too much/],
     [400, 'ExpiredToken', 'BackendRefused', /session token has expired/],
@@ -172,6 +172,20 @@ test('[17] what a service refuses is said in words that help', async (t) => {
     proxy.fault = () => ({ kind: 'answer', status, code });
     await assert.rejects(backend.put('key', Buffer.from('x')), { type, message });
   }
+});
+
+test('[38] what a service repeats of the request stays out of the error', async (t) => {
+  const { backend, proxy } = await behindProxy(t, { sessionToken: 'canary-token' });
+  proxy.fault = ({ headers }) => {
+    assert.equal(headers['x-amz-security-token'], 'canary-token');
+    const detail = '<CanonicalRequest>x-amz-security-token:canary-token</CanonicalRequest>';
+    return { kind: 'answer', status: 403, code: 'SignatureDoesNotMatch', detail };
+  };
+  await assert.rejects(backend.put('key', Buffer.from('x')), (error) => {
+    assert.ok(isHoldfastError(error, 'BackendRefused'));
+    assert.ok(!inspect(error, { depth: 10, showHidden: true }).includes('canary-token'), inspect(error, { depth: 10 }));
+    return true;
+  });
 });
 
 test('a service that cannot be reached is unreachable, not refused', async (t) => {
