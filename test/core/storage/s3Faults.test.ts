@@ -101,8 +101,8 @@ test('a download of an object that was replaced meanwhile fails', async (t) => {
 });
 
 test('a reader that takes its time is no stall', async (t) => {
-  const { backend } = await behindProxy(t, { requestTimeout: 200 });
-  const body = patterned(8 * 2 ** 20, 8);
+  const { backend, proxy } = await behindProxy(t, { requestTimeout: 200 });
+  const body = patterned(32 * 2 ** 20, 8);
   await backend.put('object', body);
   let bytes = 0;
   for await (const chunk of await backend.get('object')) {
@@ -110,6 +110,19 @@ test('a reader that takes its time is no stall', async (t) => {
     bytes += (chunk as Buffer).length;
   }
   assert.equal(bytes, body.length);
+  assert.equal(proxy.of('GetObject').length, 1);
+});
+
+test('a stalled download can be let go of', async (t) => {
+  const { backend, proxy } = await behindProxy(t);
+  await backend.put('object', patterned(3 * 2 ** 20, 10));
+  proxy.fault = firstOf('GetObject', 1, { kind: 'stallBody', after: 1000 });
+  const stream = await backend.get('object');
+  const reading = readAll(stream);
+  setTimeout(() => stream.destroy(new Error('enough')), 200);
+  const before = Date.now();
+  await assert.rejects(reading, /enough/);
+  assert.ok(Date.now() - before < 2_000);
 });
 
 test('a stalled download ends with its signal at once', async (t) => {
