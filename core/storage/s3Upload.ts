@@ -6,6 +6,7 @@ import { abortS3Upload, listParts, type UploadedPart } from './s3Uploads.ts';
 
 /** "Amazon S3 multipart upload limits" in the S3 User Guide; R2 and B2 have the same. */
 const MAXIMUM_PARTS = 10_000;
+
 /** What an upload needs of the rest of the backend. */
 export interface ObjectAccess {
   head(key: string, signal?: AbortSignal): Promise<StoredObject | undefined>;
