@@ -84,7 +84,7 @@ async function follow<Result, Progress>(
   const done = new AbortController();
   const progress = showProgress({
     terminal,
-    poll: async () => options.view(await handle.query<Progress, []>('progress')),
+    poll: async () => options.view(await handle.query<Progress>('progress')),
     signal: AbortSignal.any([done.signal, interrupted]),
   });
   try {

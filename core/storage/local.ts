@@ -88,7 +88,7 @@ async function openForReading(place: LocalPlace, key: string, options: GetOption
     throw new HoldfastError('ObjectMissing', `backend ${place.backend}: there is no ${key}`);
   }
   const { start, end } = options.range ?? { start: 0, end: found.bytes };
-  if (start > 0 && start >= found.bytes) {
+  if (end > start && start >= found.bytes) {
     throw new HoldfastError(
       'InvalidInput',
       `backend ${place.backend}: ${key} has ${found.bytes} bytes, a range cannot start at ${start}`,

@@ -1,40 +1,27 @@
 import { constants } from 'node:fs';
-import { link, lstat, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createHash, randomUUID } from 'node:crypto';
+import { link, lstat, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import { codeOf, HoldfastError } from '../errors.ts';
 import type { BeginUploadOptions, PendingUpload, SegmentHashes, Upload, UploadedSegment } from './backend.ts';
+import { attempt, makeFolders, openFile, syncDirectory, writeAll, type LocalPlace } from './localFiles.ts';
 import {
-  attempt,
-  makeFolders,
-  openFile,
-  OWN_FOLDER,
-  removeEmptyFolders,
-  syncDirectory,
-  writeAll,
-  type LocalPlace,
-} from './localFiles.ts';
+  createStaging,
+  ignoreMissing,
+  isUploadId,
+  listStagings,
+  readSegments,
+  readStaging,
+  recordSegment,
+  removeStaging,
+  sha256Of,
+  stagingPath,
+} from './localStaging.ts';
 
-/**
- * Uploads of the local backend. Each has a folder of its own, `.holdfast/uploads/<id>`:
- *
- *   upload.json   the key it is for and when it was begun
- *   data          the object so far, each segment at its offset
- *   segments      one line per finished segment: number, bytes, SHA-256
- *
- * Everything another process needs to go on lies there. Whole objects take the same way, so that a crash in the middle
- * of one is found and swept like any other unfinished upload.
- */
-
-const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } = constants;
-const UPLOAD_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 /** The disk starts writing every so many bytes, so that little is left for the fsync at the end. */
 const WRITE_BACK_BYTES = 32 * 2 ** 20;
 /** How often a folder may vanish under a rename, removed by a delete next to it. */
 const RENAME_ATTEMPTS = 5;
-
-const uploadFacts = z.object({ key: z.string(), begunAt: z.coerce.date() });
 
 export async function beginLocalUpload(place: LocalPlace, key: string, options: BeginUploadOptions): Promise<Upload> {
   const known = await resumeUpload(place, key, options);
@@ -68,7 +55,7 @@ export async function storeWhole(
 
 export async function listLocalUploads(place: LocalPlace, prefix: string): Promise<PendingUpload[]> {
   const uploads: PendingUpload[] = [];
-  for (const id of await readdirOrNone(join(place.root, OWN_FOLDER, 'uploads'))) {
+  for (const id of await listStagings(place)) {
     const upload = await readStaging(place, id);
     if (upload?.key.startsWith(prefix)) uploads.push(upload);
   }
@@ -76,7 +63,7 @@ export async function listLocalUploads(place: LocalPlace, prefix: string): Promi
 }
 
 export async function abortLocalUpload(place: LocalPlace, locator: string): Promise<void> {
-  if (UPLOAD_ID.test(locator)) await removeStaging(place, locator);
+  if (isUploadId(locator)) await removeStaging(place, locator);
 }
 
 function uploadOf(
@@ -126,67 +113,10 @@ function uploadOf(
 
 async function resumeUpload(place: LocalPlace, key: string, options: BeginUploadOptions) {
   const id = options.resume;
-  if (id === undefined || !UPLOAD_ID.test(id)) return undefined;
+  if (id === undefined || !isUploadId(id)) return undefined;
   const upload = await readStaging(place, id);
   if (upload?.key !== key) return undefined;
   return { id, segments: await readSegments(stagingPath(place, id), options) };
-}
-
-/**
- * The finished segments, each read again and hashed: after a power failure the list can be ahead of the data, and a
- * list that is believed would keep a hole in the object through every retry.
- */
-async function readSegments(staging: string, options: BeginUploadOptions): Promise<Map<number, UploadedSegment>> {
-  const segments = new Map<number, UploadedSegment>();
-  const lines = await readFile(join(staging, 'segments'), 'utf8').catch(ignoreMissing);
-  const handle = await openFile(join(staging, 'data'), O_RDONLY).catch(ignoreMissing);
-  if (lines === undefined || handle === undefined) return segments;
-  try {
-    for (const line of lines.split('\n')) {
-      options.signal?.throwIfAborted();
-      const [, number, bytes, sha256] = /^(\d+) (\d+) ([0-9a-f]{64})$/.exec(line) ?? [];
-      if (number === undefined || bytes === undefined || sha256 === undefined) continue;
-      if (Number(bytes) > options.segmentSize) continue;
-      const body = Buffer.alloc(Number(bytes));
-      await handle.read(body, 0, body.length, (Number(number) - 1) * options.segmentSize);
-      if (sha256Of(body) !== sha256) continue;
-      segments.set(Number(number), { number: Number(number), bytes: body.length, sha256 });
-    }
-  } finally {
-    await handle.close();
-  }
-  return segments;
-}
-
-async function createStaging(place: LocalPlace, key: string): Promise<string> {
-  const id = randomUUID();
-  const facts = join(stagingPath(place, id), 'upload.json');
-  await makeFolders(place, `${OWN_FOLDER}/uploads/${id}/upload.json`);
-  const handle = await openFile(facts, O_WRONLY | O_CREAT | O_EXCL);
-  try {
-    await writeFile(handle, JSON.stringify({ key, begunAt: new Date() }));
-  } finally {
-    await handle.close();
-  }
-  return id;
-}
-
-/** An upload by its id; one that died before it could note its key is listed without one, so that it is swept too. */
-async function readStaging(place: LocalPlace, id: string): Promise<PendingUpload | undefined> {
-  if (!UPLOAD_ID.test(id)) return undefined;
-  const staging = stagingPath(place, id);
-  const found = await lstat(staging).catch(ignoreMissing);
-  if (!found?.isDirectory()) return undefined;
-  const text = await readFile(join(staging, 'upload.json'), 'utf8').catch(ignoreMissing);
-  const facts = uploadFacts.safeParse(parseJson(text ?? ''));
-  return facts.success
-    ? { key: facts.data.key, locator: id, begunAt: facts.data.begunAt }
-    : { key: '', locator: id, begunAt: found.mtime };
-}
-
-async function removeStaging(place: LocalPlace, id: string): Promise<void> {
-  await rm(stagingPath(place, id), { recursive: true, force: true });
-  await removeEmptyFolders(place, `${OWN_FOLDER}/uploads/${id}`);
 }
 
 async function writeAt(place: LocalPlace, key: string, data: string, body: Buffer, position: number): Promise<void> {
@@ -195,15 +125,6 @@ async function writeAt(place: LocalPlace, key: string, data: string, body: Buffe
   });
   try {
     await writeAll(handle, body, position);
-  } finally {
-    await handle.close();
-  }
-}
-
-async function recordSegment(path: string, segment: UploadedSegment): Promise<void> {
-  const handle = await openFile(path, O_WRONLY | O_CREAT | O_APPEND);
-  try {
-    await handle.appendFile(`${segment.number} ${segment.bytes} ${segment.sha256}\n`);
   } finally {
     await handle.close();
   }
@@ -319,32 +240,6 @@ async function checkHash(place: LocalPlace, key: string, body: Buffer, hashes: S
     advice: 'Memory or the spool changed them on the way; test the memory and the disk if it happens again.',
     retryable: true,
   });
-}
-
-/** WebCrypto hashes outside the event loop, beside the write of the same bytes. */
-/** On this thread: webcrypto hashes a copy of its own, and copies of segments keep the garbage collector busy. */
-function sha256Of(body: Buffer): string {
-  return createHash('sha256').update(body).digest('hex');
-}
-
-function stagingPath(place: LocalPlace, id: string): string {
-  return join(place.root, OWN_FOLDER, 'uploads', id);
-}
-
-async function readdirOrNone(path: string): Promise<string[]> {
-  return (await readdir(path).catch(ignoreMissing)) ?? [];
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (codeOf(error) !== 'ENOENT') throw error;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function segmentTooLarge(place: LocalPlace, key: string, number: number, bytes: number, segmentSize: number) {

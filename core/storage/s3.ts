@@ -13,7 +13,8 @@ import { connectS3, integrityOf, newObjectOptions, request, signWithHash, type S
 import { openS3Download } from './s3Download.ts';
 import { isObjectMissing, s3CodeOf, s3StatusOf } from './s3Errors.ts';
 import type { S3BackendSettings } from './s3Profiles.ts';
-import { abortS3Upload, beginS3Upload, listS3Uploads, type ObjectAccess } from './s3Upload.ts';
+import { beginS3Upload, type ObjectAccess } from './s3Upload.ts';
+import { abortS3Upload, listS3Uploads } from './s3Uploads.ts';
 
 /** A bucket of an S3-compatible service as a backend. Throws InvalidConfiguration; connects on first use. */
 export function openS3Backend(name: string, settings: S3BackendSettings): Backend {

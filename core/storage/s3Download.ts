@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
-import { HoldfastError } from '../errors.ts';
+import type { HoldfastError } from '../errors.ts';
 import type { GetOptions } from './backend.ts';
 import { readableOf } from './download.ts';
 import { request, type S3Connection } from './s3Client.ts';
-import { s3Error, s3StatusOf } from './s3Errors.ts';
+import { s3Error } from './s3Errors.ts';
 
 /** How often in a row a body may break off without a single byte before the download is given up. */
 const FRUITLESS_ATTEMPTS = 3;
@@ -103,12 +103,5 @@ async function* watched(s3: S3Connection, body: Readable): AsyncGenerator<Buffer
 }
 
 function readError(s3: S3Connection, key: string, error: unknown): HoldfastError {
-  if (s3StatusOf(error) === 412) {
-    return new HoldfastError(
-      'BackendUnreachable',
-      `backend ${s3.backend}: ${s3.bucket}/${s3.prefix}${key} was replaced while it was read`,
-      { cause: error },
-    );
-  }
   return s3Error(error, { backend: s3.backend, bucket: s3.bucket, action: 'read', key: s3.prefix + key });
 }

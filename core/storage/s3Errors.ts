@@ -67,6 +67,8 @@ const MEANINGS: Readonly<Record<string, (bucket: string) => Meaning>> = {
   }),
   InvalidAccessKeyId: () => wrongKey('the access key id is not known there'),
   InvalidAccessKey: () => wrongKey('the access key id is not known there'),
+  // versitygw's name for it.
+  XAdminUserNotFound: () => wrongKey('the access key id is not known there'),
   SignatureDoesNotMatch: () => wrongKey('the secret access key does not fit the access key id'),
   AuthorizationHeaderMalformed: () => ({
     type: 'BackendRefused',
@@ -112,6 +114,8 @@ const MEANINGS: Readonly<Record<string, (bucket: string) => Meaning>> = {
     what: 'the object is archived',
     advice: 'Restore it from the archive tier at the provider first.',
   }),
+  // Only the rest of a download asks for a condition that ends here.
+  PreconditionFailed: () => ({ type: 'BackendUnreachable', what: 'the object was replaced while it was read' }),
   ConditionalRequestConflict: () => ({ type: 'BackendUnreachable', what: 'another writer is at the same key' }),
   DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
   SELF_SIGNED_CERT_IN_CHAIN: untrusted,

@@ -1,29 +1,16 @@
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  ListMultipartUploadsCommand,
-  ListPartsCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
-import type { BeginUploadOptions, PendingUpload, StoredObject, Upload, UploadedSegment } from './backend.ts';
+import type { BeginUploadOptions, StoredObject, Upload, UploadedSegment } from './backend.ts';
 import { hexToBase64, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
-import { isUploadUnknown } from './s3Errors.ts';
+import { abortS3Upload, listParts, type UploadedPart } from './s3Uploads.ts';
 
 /** "Amazon S3 multipart upload limits" in the S3 User Guide; R2 and B2 have the same. */
 const MAXIMUM_PARTS = 10_000;
-/** A part on its way during an abort can outlive it ("AbortMultipartUpload", S3 API reference): it is repeated then. */
-const ABORT_ATTEMPTS = 5;
 
 /** What an upload needs of the rest of the backend. */
 export interface ObjectAccess {
   head(key: string, signal?: AbortSignal): Promise<StoredObject | undefined>;
   putEmpty(key: string, signal?: AbortSignal): Promise<void>;
-}
-
-interface UploadedPart extends UploadedSegment {
-  readonly etag: string;
 }
 
 export async function beginS3Upload(
@@ -36,58 +23,6 @@ export async function beginS3Upload(
   if (known) return uploadOf(s3, objects, key, known.uploadId, options.segmentSize, known.parts);
   const uploadId = await createUpload(s3, key, options.signal);
   return uploadOf(s3, objects, key, uploadId, options.segmentSize, new Map());
-}
-
-/** Every upload below the prefix, oldest first. */
-export async function listS3Uploads(s3: S3Connection, prefix: string, signal?: AbortSignal): Promise<PendingUpload[]> {
-  const uploads: PendingUpload[] = [];
-  let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
-  while (marker) {
-    const at: { KeyMarker?: string; UploadIdMarker?: string } = marker;
-    const page = await request(s3, 'list the uploads under', prefix, signal, (options) =>
-      s3.client.send(
-        new ListMultipartUploadsCommand({ Bucket: s3.bucket, Prefix: s3.prefix + prefix, ...at }),
-        options,
-      ),
-    );
-    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-      if (Key === undefined || UploadId === undefined || !Key.startsWith(s3.prefix + prefix)) continue;
-      uploads.push({ key: Key.slice(s3.prefix.length), locator: UploadId, begunAt: Initiated ?? new Date() });
-    }
-    marker =
-      page.IsTruncated && page.NextKeyMarker !== undefined
-        ? {
-            KeyMarker: page.NextKeyMarker,
-            ...(page.NextUploadIdMarker !== undefined && { UploadIdMarker: page.NextUploadIdMarker }),
-          }
-        : undefined;
-  }
-  return uploads.toSorted((left, right) => left.begunAt.getTime() - right.begunAt.getTime());
-}
-
-/** Aborts until the service no longer knows the upload. */
-export async function abortS3Upload(
-  s3: S3Connection,
-  key: string,
-  uploadId: string,
-  signal?: AbortSignal,
-): Promise<void> {
-  for (let tries = 1; tries <= ABORT_ATTEMPTS; tries += 1) {
-    await request(s3, 'abort the upload of', key, signal, (options) =>
-      ignoreUnknown(
-        s3.client.send(
-          new AbortMultipartUploadCommand({ Bucket: s3.bucket, Key: s3.prefix + key, UploadId: uploadId }),
-          options,
-        ),
-      ),
-    );
-    if ((await listParts(s3, key, uploadId, signal)) === undefined) return;
-  }
-  throw new HoldfastError(
-    'BackendUnreachable',
-    `backend ${s3.backend}: the upload of ${s3.bucket}/${s3.prefix}${key} is still there after ${ABORT_ATTEMPTS} aborts`,
-    { advice: 'Something is still sending segments of it; it is swept later.' },
-  );
 }
 
 function uploadOf(
@@ -218,50 +153,6 @@ async function createUpload(s3: S3Connection, key: string, signal?: AbortSignal)
   );
   if (answer.UploadId !== undefined) return answer.UploadId;
   throw new HoldfastError('BackendUnreachable', `backend ${s3.backend}: ${s3.bucket} gave no upload id for ${key}`);
-}
-
-/** All parts of an upload, or undefined when the service does not know it. */
-async function listParts(
-  s3: S3Connection,
-  key: string,
-  uploadId: string,
-  signal?: AbortSignal,
-): Promise<Map<number, UploadedPart> | undefined> {
-  const parts = new Map<number, UploadedPart>();
-  let marker: string | undefined;
-  do {
-    const after: string | undefined = marker;
-    const page = await request(s3, 'list the segments of', key, signal, (options) =>
-      ignoreUnknown(
-        s3.client.send(
-          new ListPartsCommand({
-            Bucket: s3.bucket,
-            Key: s3.prefix + key,
-            UploadId: uploadId,
-            ...(after !== undefined && { PartNumberMarker: after }),
-          }),
-          options,
-        ),
-      ),
-    );
-    if (page === undefined) return undefined;
-    for (const { PartNumber, Size, ETag, ChecksumSHA256 } of page.Parts ?? []) {
-      if (PartNumber === undefined || Size === undefined) continue;
-      const sha256 = ChecksumSHA256 === undefined ? undefined : Buffer.from(ChecksumSHA256, 'base64').toString('hex');
-      parts.set(PartNumber, { number: PartNumber, bytes: Size, sha256, etag: ETag ?? '' });
-    }
-    marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
-  } while (marker !== undefined);
-  return parts;
-}
-
-async function ignoreUnknown<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (isUploadUnknown(error)) return undefined;
-    throw error;
-  }
 }
 
 function refuseImpossible(s3: S3Connection, key: string, number: number, bytes: number, segmentSize: number): void {

@@ -17,8 +17,8 @@ export interface WireRequest {
 }
 
 export type Fault =
-  /** Answers in the server's place; the request does not reach it. */
-  | { kind: 'answer'; status: number; code?: string }
+  /** Answers in the server's place, with more XML in the error where given; the request does not reach it. */
+  | { kind: 'answer'; status: number; code?: string; detail?: string }
   /** Takes effect on the server, then the connection breaks without an answer. */
   | { kind: 'loseAnswer' }
   /** Takes effect on the server, whose answer is replaced. */
@@ -47,7 +47,8 @@ export async function startS3Proxy(scope: Scope): Promise<S3Proxy> {
     of: (operation) => proxy.requests.filter((request) => request.operation === operation),
   };
   const server = createServer((incoming, outgoing) => {
-    void handle(proxy, target, incoming, outgoing);
+    // A client that gives up closes its connection in the middle; that is what some tests are about.
+    handle(proxy, target, incoming, outgoing).catch(() => incoming.socket.destroy());
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -88,7 +89,7 @@ async function handle(proxy: S3Proxy, target: URL, incoming: IncomingMessage, ou
   const fault = proxy.fault(request);
   if (fault?.kind === 'hang') return;
   if (fault?.kind === 'reset') incoming.socket.resetAndDestroy();
-  else if (fault?.kind === 'answer') answerError(outgoing, fault.status, fault.code);
+  else if (fault?.kind === 'answer') answerError(outgoing, fault.status, fault.code, fault.detail);
   else await forward(target, request, incoming, outgoing, fault);
 }
 
@@ -123,8 +124,9 @@ async function forward(
   }
 }
 
-function answerError(outgoing: ServerResponse, status: number, code: string | undefined): void {
-  const body = code === undefined ? '' : `<Error><Code>${code}</Code><Message>said the proxy</Message></Error>`;
+function answerError(outgoing: ServerResponse, status: number, code: string | undefined, detail = ''): void {
+  const body =
+    code === undefined ? '' : `<Error><Code>${code}</Code><Message>said the proxy</Message>${detail}</Error>`;
   outgoing.writeHead(status, { 'content-type': 'application/xml' }).end(body);
 }
 

@@ -66,6 +66,8 @@ export function conformsToContract(kind: string, openStorage: OpenStorage): void
         body.subarray(start, end),
       );
     }
+    await backend.put('empty', Buffer.alloc(0));
+    await rejects(backend.get('empty', { range: { start: 0, end: 1 } }), 'InvalidInput', 'empty');
     await rejects(backend.get('ranged', { range: { start: 100_000, end: 100_001 } }), 'InvalidInput', 'ranged');
   });
 

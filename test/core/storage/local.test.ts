@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFile, lstat, mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rmdir,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { openBackend } from '../../../core/storage/openBackend.ts';
@@ -72,9 +84,7 @@ test('no symbolic link below the root is followed', async (t) => {
     await rejects(backend.get(key), 'BackendRefused', 'symbolic link');
     await rejects(backend.head(key), 'BackendRefused', 'symbolic link');
     await rejects(backend.delete(key), 'BackendRefused', 'symbolic link');
-    await rejects(collect(backend.list(key)), 'BackendRefused', 'symbolic link').catch(async () =>
-      assert.deepEqual(await collect(backend.list(key)), []),
-    );
+    assert.deepEqual(await collect(backend.list(key)), []);
   }
   await rejects(backend.get('file'), 'BackendRefused', 'symbolic link');
   await rejects(collect(backend.listDirectories('folder/')), 'BackendRefused', 'symbolic link');
@@ -183,9 +193,11 @@ async function localBackend(t: TestContext) {
 }
 
 async function onSmallDisk(t: TestContext) {
-  const path = await temporaryDirectory(t);
+  const path = await mkdtemp(join(tmpdir(), 'holdfast-disk-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0700', 'tmpfs', path]);
-  // Clean-ups run in the order they were asked for, so the directory's own has to wait for this one.
-  t.after(() => void execFileSync('umount', [path]));
+  t.after(async () => {
+    execFileSync('umount', [path]);
+    await rmdir(path);
+  });
   return { path, backend: openBackend('disk', { type: 'local', path }) };
 }

@@ -192,6 +192,5 @@ test('endpoints and regions follow from the provider', () => {
 });
 
 function integrityHeaders({ headers }: WireRequest): Record<string, unknown> {
-  const isIntegrity = (name: string) => name === 'content-md5' || /checksum/.test(name);
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => isIntegrity(name)));
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => /^content-md5$|checksum/.test(name)));
 }
