@@ -215,6 +215,14 @@ def through_zstd(source):
     return process.stdout
 
 
+def drain(reader):
+    try:
+        while reader.read(1 << 20):
+            pass
+    except Exception:  # it is kept in reader.failure
+        pass
+
+
 def recover(folder, manifest, part, key, to):
     context = {"holdfast:backup": manifest["id"], "holdfast:part": part["part"], "holdfast:source": manifest["source"]}
     name = f"{part['part']}.{EXTENSIONS[part['format']]}"
@@ -233,10 +241,10 @@ def recover(folder, manifest, part, key, to):
                     file.write(chunk)
                 refuse_unless(compressed.read(1) == b"", "bytes follow the compressed data")
             except Exception as error:
+                drain(stored)  # which object is damaged says more than which frame
                 raise stored.failure or compressed.failure or error
-            failure = stored.failure or compressed.failure
-            if failure:
-                raise failure
+            if compressed.failure:
+                raise compressed.failure
             counts = (stored.count, compressed.count, original)
             expected = (part["storedBytes"], part["compressedBytes"], part["originalBytes"])
             refuse_unless(counts == expected, f"it has {counts} stored, compressed and original bytes, not {expected}")
@@ -277,8 +285,8 @@ def main():
             try:
                 print(recover(options.folder, manifest, part, key, options.to))
             except InvalidTag:
-                raise Refused("its bytes are not what was sealed")
-            except Refused as reason:
+                raise Refused(f"part {part['part']}: its bytes are not what was sealed")
+            except (Refused, ValueError, EOFError) as reason:
                 raise Refused(f"part {part['part']}: {reason}")
     except (Refused, OSError, KeyError, ValueError, EOFError) as error:
         print(f"refused: {error}", file=sys.stderr)
