@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { copyFile, cp, mkdir, readdir, readFile, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { PART_EXTENSIONS } from '../../core/backup/part.ts';
 import type { Compression } from '../../core/config/schema.ts';
 import { objectName } from '../../core/repository/layout.ts';
@@ -45,8 +45,7 @@ interface Copy {
 }
 
 /** A copy with two database parts of 11 MiB (both frames' borders are crossed), the first in objects of 3 MiB. */
-async function writeCopy(t: TestContext, compression: Compression): Promise<Copy> {
-  const directory = await temporaryDirectory(t);
+async function writeCopy(directory: string, compression: Compression): Promise<Copy> {
   const folder = join(directory, 'copy');
   await mkdir(folder);
   const { recipients, signing, keys } = await writeKeys(directory);
@@ -62,6 +61,15 @@ async function writeCopy(t: TestContext, compression: Compression): Promise<Copy
   const manifest: Manifest = { ...sampleManifest(), parts, warnings: ['“ü” and 🦭 and \u0001 and "quotes"\n'] };
   await writeFile(join(folder, 'manifest.json'), signManifest(manifest, signing));
   return { folder, keys, originals };
+}
+
+const ZSTD = { type: 'zstd', level: 1 } as const;
+
+/** A test's own copy of a copy that was written once for all of them. */
+async function ownCopy(t: TestContext, written: Copy): Promise<Copy> {
+  const folder = join(await temporaryDirectory(t), 'copy');
+  await cp(written.folder, folder, { recursive: true });
+  return { ...written, folder };
 }
 
 async function writeKeys(directory: string) {
@@ -139,16 +147,19 @@ async function forgeHashes(folder: string): Promise<void> {
 }
 
 describe('docs/recover.py', () => {
+  let zstdCopy: Copy;
+  const releases: (() => Promise<void>)[] = [];
+
   before(async () => {
     python = await bringPython();
+    zstdCopy = await writeCopy(await temporaryDirectory({ after: (release) => releases.push(release) }), ZSTD);
   });
+  after(async () => await Promise.all(releases.map((release) => release())));
 
-  for (const compression of [
-    { type: 'zstd', level: 1 },
-    { type: 'gzip', level: 1 },
-  ] as const) {
+  for (const compression of [ZSTD, { type: 'gzip', level: 1 } as const]) {
     it(`[23] opens ${compression.type} parts of several objects with the AES key, and with the escrow key alone`, async (t) => {
-      const { folder, keys, originals } = await writeCopy(t, compression);
+      const { folder, keys, originals } =
+        compression.type === 'zstd' ? zstdCopy : await writeCopy(await temporaryDirectory(t), compression);
       for (const key of [keys.aes, keys.rsa]) {
         const to = await temporaryDirectory(t);
         const { code, stderr } = await recover(folder, '--key', key, '--check', keys.check, '--to', to);
@@ -177,7 +188,7 @@ describe('docs/recover.py', () => {
   });
 
   it('lists the parts without a key, and warns when it cannot check the signature', async (t) => {
-    const { folder } = await writeCopy(t, { type: 'zstd', level: 1 });
+    const { folder } = await ownCopy(t, zstdCopy);
     const { code, stdout, stderr } = await recover(folder, '--list');
     assert.equal(code, 0);
     assert.match(stdout, /^database pg_dump-custom 11534336 opens with aes256-[0-9a-f]{16} or rsa-[0-9a-f]{16}$/m);
@@ -231,7 +242,7 @@ describe('docs/recover.py', () => {
     ];
     for (const { what, damage, says } of damages) {
       it(what, async (t) => {
-        const { folder, keys } = await writeCopy(t, { type: 'zstd', level: 1 });
+        const { folder, keys } = await ownCopy(t, zstdCopy);
         const to = await temporaryDirectory(t);
         await damage(folder);
         const args = [folder, '--key', keys.aes, '--check', keys.check, '--part', 'database', '--to', to];
@@ -291,7 +302,7 @@ describe('docs/recover.py', () => {
     ];
     for (const { what, damage, says } of damages) {
       it(what, async (t) => {
-        const { folder, keys } = await writeCopy(t, { type: 'zstd', level: 1 });
+        const { folder, keys } = await ownCopy(t, zstdCopy);
         const to = await temporaryDirectory(t);
         await damage(folder);
         await forgeHashes(folder);
@@ -304,7 +315,7 @@ describe('docs/recover.py', () => {
   });
 
   it('[23] names the keys that would open it when given another', async (t) => {
-    const { folder, keys } = await writeCopy(t, { type: 'zstd', level: 1 });
+    const { folder, keys } = await ownCopy(t, zstdCopy);
     const to = await temporaryDirectory(t);
     const wrong = join(to, 'wrong.key');
     await writeFile(wrong, randomBytes(32).toString('hex'));
@@ -315,7 +326,7 @@ describe('docs/recover.py', () => {
   });
 
   it('reads zstd through the program where Python has no package for it', async (t) => {
-    const { folder, keys, originals } = await writeCopy(t, { type: 'zstd', level: 1 });
+    const { folder, keys, originals } = await ownCopy(t, zstdCopy);
     const directory = await temporaryDirectory(t);
     const to = join(directory, 'out');
     // A module of this name that cannot be imported hides the installed one.
@@ -331,7 +342,7 @@ describe('docs/recover.py', () => {
   });
 
   it('leaves the copy as it was', async (t) => {
-    const { folder, keys } = await writeCopy(t, { type: 'zstd', level: 1 });
+    const { folder, keys } = await ownCopy(t, zstdCopy);
     const saved = await temporaryDirectory(t);
     await cp(folder, saved, { recursive: true });
     await recover(folder, '--key', keys.aes, '--check', keys.check, '--to', join(saved, 'out'));
