@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
@@ -83,19 +84,32 @@ async function connectOnce(
   });
   // A session that breaks while idle says so here; its next query rejects, which is where it is handled.
   client.on('error', () => undefined);
-  const giveUp = () => void client.end().catch(() => undefined);
-  signal?.addEventListener('abort', giveUp, { once: true });
   try {
-    await client.connect();
-    await applySettings(client);
+    // The driver never settles a connect() that end() has cut short.
+    await Promise.race([client.connect().then(() => applySettings(client)), rejectWhenAborted(signal)]);
     return client;
   } catch (error) {
-    await client.end().catch(() => undefined);
+    await endSession(client);
     signal?.throwIfAborted();
     throw error;
-  } finally {
-    signal?.removeEventListener('abort', giveUp);
   }
+}
+
+function rejectWhenAborted(signal: AbortSignal | undefined): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  promise.catch(() => undefined);
+  return promise;
+}
+
+const END_TIMEOUT = 2_000;
+
+/** Ends a session, politely where the server still listens. */
+export async function endSession(client: pg.Client): Promise<void> {
+  const patience = new AbortController();
+  const timeout = delay(END_TIMEOUT, undefined, { signal: patience.signal }).catch(() => undefined);
+  await Promise.race([client.end().catch(() => undefined), timeout]);
+  patience.abort();
 }
 
 async function applySettings(client: pg.Client): Promise<void> {

@@ -60,13 +60,15 @@ export async function openDump(
   options: Partial<DatabaseDumpOptions> = {},
 ): Promise<DatabaseDump> {
   const directory = options.temporaryDirectory ?? (await temporaryDirectory(context));
-  return openDatabaseDump(access, {
+  const dump = await openDatabaseDump(access, {
     jobs: 1,
     inventory: 'fingerprints',
     stallTimeout: 30_000,
     temporaryDirectory: directory,
     ...options,
   });
+  context.after(() => dump.close().catch(() => undefined));
+  return dump;
 }
 
 /** Reads every part into a file of its name. */
