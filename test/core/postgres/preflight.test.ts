@@ -24,7 +24,7 @@ test('a superuser is told the facts, and finds nothing in the way', async (conte
   assert.equal(server.major, 15);
   assert.equal(server.encoding, 'UTF8');
   assert.match(server.systemIdentifier ?? '', /^\d{15,}$/);
-  assert.equal(server.tables, 12);
+  assert.equal(server.tables, 11);
   assert.ok(server.bytes > 1_000_000);
   assert.ok((clients?.major ?? 0) >= 15);
   assert.deepEqual(
@@ -41,7 +41,7 @@ test('[4] a plain role is told what it cannot read, and each grant mends what it
     `create schema hidden; create table hidden."Täble" (i serial); create table public.seen (i int);
      create table secret (i serial); select lo_create(4711), lo_create(4712)`,
   );
-  const reader = await createRole(context, database);
+  const reader = await createRole(database);
   await runSql(database, `grant select on seen to ${reader.user}`);
   const found = await failures(reader);
   assert.equal(found.length, 4);
@@ -64,7 +64,7 @@ test('[4] a plain role is told what it cannot read, and each grant mends what it
 
 test('[4] row-level security is named for a plain reader, for pg_read_all_data and for a forced owner', async (context) => {
   const database = await createDatabase(context);
-  const reader = await createRole(context, database);
+  const reader = await createRole(database);
   await runSql(
     database,
     `create table guarded (i int); alter table guarded enable row level security; grant select on guarded to ${reader.user};
@@ -95,7 +95,7 @@ test('[4] row-level security is named for a plain reader, for pg_read_all_data a
 test('[4] without a privilege a dump is refused, and says where help is', async (context) => {
   const database = await createDatabase(context);
   await runSql(database, 'create table secret (i int)');
-  const reader = await createRole(context, database);
+  const reader = await createRole(database);
   await assertRejects(openDump(context, reader), 'SourceRefused', /permission denied for table secret/);
   assert.match((await failures({ ...reader, rolePasswords: true })).join(), /may not read password hashes/);
 });
@@ -106,17 +106,18 @@ test('long lists are cut, with their count', async (context) => {
     database,
     `do $$ begin for i in 101..140 loop execute format('create table t%s (i int)', i); end loop; end $$`,
   );
-  const [found] = await failures(await createRole(context, database));
+  const [found] = await failures(await createRole(database));
   assert.match(found ?? '', /40 tables .*: public\.t101, .*public\.t110 and 30 more \|/);
 });
 
+const clients = (version: string, major: number, minor: number) => ({
+  directory: `/opt/${major}`,
+  version,
+  major,
+  minor,
+});
+
 test('[1] a client older than the server is refused by name, a newer one is taken', () => {
-  const clients = (version: string, major: number, minor: number) => ({
-    directory: `/opt/${major}`,
-    version,
-    major,
-    minor,
-  });
   const installed = [clients('17.11', 17, 11), clients('15.19', 15, 19)];
   assert.equal(chooseClientPrograms(installed, { version: '16.2', major: 16 }).major, 17);
   assert.equal(chooseClientPrograms(installed, { version: '17.2', major: 17 }).major, 17);
@@ -147,11 +148,12 @@ test('programs are found in a directory of the configuration, and broken ones pa
   assert.ok(found.every((clients) => clients.directory !== broken));
 });
 
+const messages = (...args: Parameters<typeof checkFloors>) =>
+  checkFloors(...args).map(({ severity, message }) => `${severity} ${message}`);
+
 test('[6] an empty, shrunken, too small or different database is seen', () => {
   const floors = { minimumBytes: 1000, maximumShrink: 50, allowEmpty: false };
   const now = { name: 'shop', systemIdentifier: '1', tables: 3 };
-  const messages = (...args: Parameters<typeof checkFloors>) =>
-    checkFloors(...args).map(({ severity, message }) => `${severity} ${message}`);
   assert.deepEqual(messages(now, floors), []);
   assert.match(messages({ ...now, tables: 0 }, floors).join(), /^failure database shop has no table/);
   assert.deepEqual(messages({ ...now, tables: 0 }, { ...floors, allowEmpty: true }), []);

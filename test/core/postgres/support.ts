@@ -42,11 +42,10 @@ export async function runSql(database: TestDatabase, sql: string): Promise<void>
   }
 }
 
-/** A login of the test's own with the given options and grants, removed with all it was given. */
-export async function createRole(context: TestContext, database: TestDatabase, options = ''): Promise<DatabaseAccess> {
+/** A login of the test's own with the given options. It goes with the test server: its database must be gone before. */
+export async function createRole(database: TestDatabase, options = ''): Promise<DatabaseAccess> {
   const role = `reader_${database.name}`;
   await runSql(database, `create role ${role} login password 'pa:ss\\wörd' ${options}`);
-  context.after(() => runSql(database, `drop owned by ${role} cascade; drop role ${role}`));
   return accessTo(database, { user: role, password: 'pa:ss\\wörd' });
 }
 
@@ -116,7 +115,7 @@ export function comparable(inventory: Inventory): unknown {
 
 export async function assertRejects(promise: Promise<unknown>, type: string, message: RegExp): Promise<void> {
   await assert.rejects(promise, (error: Error & { type?: string }) => {
-    assert.equal(error.type, type, `${error.message}`);
+    assert.equal(error.type, type, error.message);
     assert.match(error.message, message);
     return true;
   });
