@@ -145,7 +145,7 @@ test('programs are found in a directory of the configuration, and broken ones pa
     }
   const found = await findClientPrograms([broken, good]);
   assert.deepEqual(found[0], { directory: good, version: '99.3', major: 99, minor: 3 });
-  assert.ok(found.every((clients) => clients.directory !== broken));
+  assert.ok(found.every((programs) => programs.directory !== broken));
 });
 
 const messages = (...args: Parameters<typeof checkFloors>) =>
