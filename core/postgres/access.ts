@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
-import pg from 'pg';
+import { Client } from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import type { DatabaseConfiguration } from '../config/schema.ts';
 
@@ -48,7 +49,7 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
  * Opens a session on the database. Rejects with `SourceUnreachable` where trying again can help, with `SourceRefused`
  * where the server said no (password, role, database), with `InvalidConfiguration` for an unreadable certificate.
  */
-export async function connect(access: DatabaseAccess, signal?: AbortSignal): Promise<pg.Client> {
+export async function connect(access: DatabaseAccess, signal?: AbortSignal): Promise<Client> {
   signal?.throwIfAborted();
   const tls = await tlsOptions(access);
   try {
@@ -67,8 +68,8 @@ async function connectOnce(
   access: DatabaseAccess,
   ssl: ConnectionOptions | false,
   signal: AbortSignal | undefined,
-): Promise<pg.Client> {
-  const client = new pg.Client({
+): Promise<Client> {
+  const client = new Client({
     host: access.host,
     port: access.port,
     database: access.name,
@@ -83,22 +84,35 @@ async function connectOnce(
   });
   // A session that breaks while idle says so here; its next query rejects, which is where it is handled.
   client.on('error', () => undefined);
-  const giveUp = () => void client.end().catch(() => undefined);
-  signal?.addEventListener('abort', giveUp, { once: true });
   try {
-    await client.connect();
-    await applySettings(client);
+    // The driver never settles a connect() that end() has cut short.
+    await Promise.race([client.connect().then(() => applySettings(client)), rejectWhenAborted(signal)]);
     return client;
   } catch (error) {
-    await client.end().catch(() => undefined);
+    await endSession(client);
     signal?.throwIfAborted();
     throw error;
-  } finally {
-    signal?.removeEventListener('abort', giveUp);
   }
 }
 
-async function applySettings(client: pg.Client): Promise<void> {
+function rejectWhenAborted(signal: AbortSignal | undefined): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  promise.catch(() => undefined);
+  return promise;
+}
+
+const END_TIMEOUT = 2_000;
+
+/** Ends a session, politely where the server still listens. */
+export async function endSession(client: Client): Promise<void> {
+  const patience = new AbortController();
+  const timeout = delay(END_TIMEOUT, undefined, { signal: patience.signal }).catch(() => undefined);
+  await Promise.race([client.end().catch(() => undefined), timeout]);
+  patience.abort();
+}
+
+async function applySettings(client: Client): Promise<void> {
   const names = Object.keys(SESSION_SETTINGS);
   await client.query(
     `select set_config(name, value, false)

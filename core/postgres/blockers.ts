@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { connect, type DatabaseAccess } from './access.ts';
+import { connect, endSession, type DatabaseAccess } from './access.ts';
 
 export interface BlockerWatch {
   /** Who was last seen in the way of the watched session, in words; undefined when nobody was. */
@@ -33,7 +33,7 @@ export function watchBlockers(access: DatabaseAccess, pid: number): BlockerWatch
       do seen = (await describeBlockers(client, pid)) ?? seen;
       while (await pause(LOOK_INTERVAL, stopping.signal));
     } finally {
-      await client.end();
+      await endSession(client);
     }
     // Naming the blocker is a help, never a reason to fail: the wait itself is judged by its own timeout.
   })().catch(() => undefined);

@@ -3,7 +3,7 @@ import { finished as streamFinished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startProcess, type RunningProcess } from '../process/childProcess.ts';
 import { HoldfastError, messageOf } from '../errors.ts';
-import { APPLICATION_NAME, connect, describeDatabase, type DatabaseAccess } from './access.ts';
+import { APPLICATION_NAME, connect, endSession, describeDatabase, type DatabaseAccess } from './access.ts';
 import { dumpIsStuckBehindSnapshot } from './blockers.ts';
 import { programPath, type ClientPrograms } from './clients.ts';
 import type { DatabaseDumpOptions } from './dump.ts';
@@ -162,7 +162,7 @@ async function failWhenStuck(job: DumpJob, signal: AbortSignal): Promise<never> 
       cause: error,
     });
   } finally {
-    await client.end();
+    await endSession(client);
   }
   throw new StuckBehindSnapshot(
     'Stalled',

@@ -19,6 +19,8 @@ export function generatedStream(
     }
   }
   const plaintext = Readable.from(toTheEnd(), { objectMode: false });
+  // Whoever awaits `finished` learns of errors; the stream alone may have no reader yet.
+  plaintext.on('error', () => undefined);
   plaintext.once('end', () => resolve({}));
   // A reader that stops early, or an abort, ends the stream without the generator noticing; the first verdict counts.
   plaintext.once('close', () =>

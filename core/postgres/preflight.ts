@@ -1,6 +1,5 @@
-import type pg from 'pg';
 import { isHoldfastError, type ErrorType } from '../errors.ts';
-import { connect, queryError, type DatabaseAccess } from './access.ts';
+import { connect, endSession, queryError, type DatabaseAccess } from './access.ts';
 import {
   chooseClientPrograms,
   findClientPrograms,
@@ -61,12 +60,8 @@ export async function inspectDatabase(
     options.signal?.throwIfAborted();
     throw queryError(access, 'inspecting it', error);
   } finally {
-    await endQuietly(client);
+    await endSession(client);
   }
-}
-
-async function endQuietly(client: pg.Client): Promise<void> {
-  await client.end().catch(() => undefined);
 }
 
 function supportFindings(server: ServerFacts): Finding[] {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
-import { connect, describeDatabase, queryError, type DatabaseAccess } from './access.ts';
+import { connect, endSession, describeDatabase, queryError, type DatabaseAccess } from './access.ts';
 import { qualifiedName } from './identifiers.ts';
 import { LOCKED_TABLES_SQL } from './relations.ts';
 import { watchBlockers } from './blockers.ts';
@@ -41,14 +41,14 @@ const MOVING_TARGET = new Set(['42P01', '3F000', '42809', '40P01']);
  */
 export async function openSnapshot(access: DatabaseAccess, signal?: AbortSignal): Promise<Snapshot> {
   const client = await connect(access, signal);
-  const giveUp = () => void client.end().catch(() => undefined);
+  const giveUp = () => void endSession(client);
   signal?.addEventListener('abort', giveUp, { once: true });
   try {
     const pid = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
     const id = await lockAndExport(access, client, pid, signal);
     return keepAlive(access, client, pid, id);
   } catch (error) {
-    await client.end().catch(() => undefined);
+    await endSession(client);
     signal?.throwIfAborted();
     throw queryError(access, 'locking the tables', error);
   } finally {
@@ -166,7 +166,7 @@ function keepAlive(access: DatabaseAccess, client: pg.Client, pid: number, id: s
   const close = () => {
     closing ??= (async () => {
       stopHeartbeat();
-      await client.end().catch(() => undefined);
+      await endSession(client);
     })();
     return closing;
   };

