@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client } from 'pg';
 import { databaseUrl, type Servers } from './servers.ts';
 
 /**
@@ -158,7 +158,7 @@ async function fill(servers: Servers, database: string, size: number): Promise<v
   });
 }
 
-async function tableBytes(client: pg.Client, table: string): Promise<number> {
+async function tableBytes(client: Client, table: string): Promise<number> {
   const { rows } = await client.query<{ bytes: string }>('select pg_table_size($1::regclass) as bytes', [table]);
   return Number(rows[0]?.bytes);
 }
@@ -181,8 +181,8 @@ async function administer(servers: Servers, statement: string): Promise<void> {
   await withClient(servers, 'postgres', (client) => client.query(statement));
 }
 
-async function withClient<T>(servers: Servers, database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: databaseUrl(servers, database) });
+async function withClient<T>(servers: Servers, database: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: databaseUrl(servers, database) });
   await client.connect();
   try {
     return await work(client);

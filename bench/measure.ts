@@ -40,11 +40,12 @@ export async function measureInTurn(
   const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
   const failures = new Map<string, string>();
   for (let run = 1; run <= runs; run++) {
-    for (const { name, run: runOnce } of contenders.filter((each) => !failures.has(each.name))) {
+    for (const contender of contenders.filter(({ name }) => !failures.has(name))) {
+      const { name } = contender;
       await rm(directory, { recursive: true, force: true });
       await mkdir(directory, { recursive: true });
       try {
-        const sample = await runOnce(directory);
+        const sample = await contender.run(directory);
         samples.get(name)?.push(sample);
         say(`${run}/${runs} ${name}: ${sample.seconds.toFixed(2)} s`);
       } catch (error) {

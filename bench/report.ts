@@ -16,7 +16,7 @@ const MIB = 2 ** 20;
 export function createReport(measurements: readonly Measurement[], databaseBytes: number): string {
   return [
     table(
-      ['contender', 'median s', 'all s', 'MB/s', 'stored MB', 'verify s', 'memory over idle MiB', 'CPU s'],
+      ['contender', 'median s', 'all s', 'MB/s of database', 'stored MB', 'verify s', 'memory over idle MiB', 'CPU s'],
       measurements.map((each) => measurementRow(each, databaseBytes)),
     ),
     table(
@@ -122,7 +122,9 @@ function fixed(value: number | undefined, digits: number): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  return [tableLine(head), tableLine(head.map(() => '---')), ...rows.map(tableLine)].join('\n');
+}
+
+function tableLine(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`;
 }
