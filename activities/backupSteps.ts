@@ -1,9 +1,9 @@
 import type {
   BackupAssignment,
   BackupInput,
-  BackupResult,
   BackupStep,
   CopyStep,
+  RecordedRun,
   SealedBackup,
   SealedCopyStep,
   StepTime,
@@ -25,7 +25,7 @@ export interface BackupSteps {
   /** Writes the signed manifest of one copy: from here on the copy exists. */
   publish(step: SealedCopyStep): Promise<void>;
   /** Notes the run and its copies in the catalog. */
-  record(result: BackupResult, sealed: SealedBackup | undefined): Promise<void>;
+  record(run: RecordedRun): Promise<void>;
   /** Takes back what an unpublished copy left on its backend. */
   discardCopy(step: CopyStep): Promise<void>;
   /** Removes the backup's ciphertext from the spool. Runs on the spool's host. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
 import { addConfigCommand } from './commands/config.ts';
+import { addDemoCommand } from './commands/demo.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -31,6 +32,7 @@ export function buildProgram(terminal: Terminal): Command {
     ['holdfast config check', 'find every mistake in it'],
   ]);
   addConfigCommand(program, terminal);
+  addDemoCommand(program, terminal);
   return program;
 }
 

@@ -20,8 +20,9 @@ import {
   type BackupResult,
   type BackupStep,
   type ProgressReport,
+  type RecordedRun,
 } from '../core/backup/run.ts';
-import { createBackupId } from '../core/repository/layout.ts';
+import { backupId } from '../core/repository/backupId.ts';
 import { recordBackup } from './recordBackup.ts';
 import { describeProgress } from './support/backupDetails.ts';
 import {
@@ -48,7 +49,7 @@ export const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
 export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
-  const run = beginRun(createBackupId(startTime, Math.random), request.source, startTime);
+  const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
   const show = (verdict?: string) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), verdict));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(
@@ -77,7 +78,7 @@ async function perform(run: BackupRun, request: BackupInput, show: () => void): 
     enter('preflight');
     const assignment = await preflight(request);
     assign(run, assignment);
-    const step = { id: run.id, startedAt: run.startedAt.toISOString(), assignment };
+    const step = stepOf(run, assignment);
     try {
       enter('dump');
       await sealAndCopy(run, step, show);
@@ -216,15 +217,22 @@ async function recordResult(run: BackupRun): Promise<BackupResult> {
   return CancellationScope.nonCancellable(async () => {
     run.phase = 'record';
     const result = resultOf(run, Date.now());
-    const { sealed } = run;
+    const { workflowId, runId } = workflowInfo();
+    const recorded: RecordedRun = {
+      result,
+      ...(run.assignment && { step: stepOf(run, run.assignment) }),
+      ...(run.sealed && { sealed: run.sealed }),
+      workflowId,
+      runId,
+    };
     try {
-      await record(result, sealed);
+      await record(recorded);
       run.phase = 'done';
       return result;
     } catch {
       // The reason stands in the history of the failed step; the new run goes on trying.
       await startChild(recordBackup, {
-        args: [{ result, sealed }],
+        args: [recorded],
         workflowId: `record-${run.id}`,
         parentClosePolicy: ParentClosePolicy.ABANDON,
         staticSummary: `Catalog entry of backup ${run.id} of ${run.source}`,
@@ -233,6 +241,10 @@ async function recordResult(run: BackupRun): Promise<BackupResult> {
       return { ...result, catalog: 'pending' };
     }
   });
+}
+
+function stepOf(run: BackupRun, assignment: BackupAssignment): BackupStep {
+  return { id: run.id, startedAt: run.startedAt.toISOString(), assignment };
 }
 
 function failCopy(copy: CopyRun, error: unknown): void {

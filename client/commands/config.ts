@@ -1,18 +1,77 @@
 import type { Command } from 'commander';
+import type { CheckedConfiguration } from '../../core/config/load.ts';
+import type { ConfigurationIssue } from '../../core/config/issue.ts';
+import { configurationPathOf } from '../configuration.ts';
 import { addExamples } from '../examples.ts';
-import type { Terminal } from '../terminal.ts';
+import { describeError, EXIT_CODES, type Terminal } from '../terminal.ts';
 
 export function addConfigCommand(program: Command, terminal: Terminal): void {
   const config = program.command('config').description('check holdfast.yaml, or print its schema').helpCommand(false);
   addExamples(config, [['holdfast config check', 'every mistake at once, each with its line']]);
 
-  addExamples(config.command('schema').description('print the JSON Schema of holdfast.yaml, for editors'), [
-    ['holdfast config schema > holdfast.schema.json', 'then name it in your editor for *.yaml'],
-  ]).action(
+  const check = config.command('check').description('find every mistake in holdfast.yaml');
+  addExamples(check, [
+    ['holdfast config check', 'check ./holdfast.yaml or $HOLDFAST_CONFIG'],
+    ['holdfast --config prod.yaml config check', 'check another file'],
+  ]);
+  check.action(terminal.action(() => checkFile(check, terminal)));
+
+  const schema = config.command('schema').description('print the JSON Schema of holdfast.yaml, for editors');
+  addExamples(schema, [['holdfast config schema > holdfast.schema.json', 'then name it in your editor for *.yaml']]);
+  schema.action(
     terminal.action(async () => {
       const { configurationJsonSchema } = await import('../../core/config/jsonSchema.ts');
-      const schema = configurationJsonSchema();
-      terminal.answer(schema, () => JSON.stringify(schema, undefined, 2));
+      const document = configurationJsonSchema();
+      terminal.answer(document, () => JSON.stringify(document, undefined, 2));
     }),
   );
+}
+
+async function checkFile(command: Command, terminal: Terminal) {
+  const { checkConfiguration, unusable } = await import('../../core/config/load.ts');
+  const { checkSecrets } = await import('../../core/config/secretChecks.ts');
+  const checked = await checkConfiguration(await configurationPathOf(command));
+  const { path, configuration, errors } = checked;
+  const secrets = configuration === undefined ? [] : await checkSecrets(configuration);
+  const warnings = [...checked.warnings, ...secrets];
+  const document = { path, valid: errors.length === 0, errors, warnings };
+  if (errors.length > 0) {
+    const error = describeError(unusable(path, errors));
+    terminal.answer({ error, ...document }, () => describe(checked, warnings, terminal));
+    return EXIT_CODES.usage;
+  }
+  terminal.answer(document, () => describe(checked, warnings, terminal));
+  return EXIT_CODES.done;
+}
+
+function describe(checked: CheckedConfiguration, warnings: readonly ConfigurationIssue[], terminal: Terminal): string {
+  const { errors, configuration, path } = checked;
+  const rows = [
+    ...errors.map((issue) => [terminal.paint('red', 'error'), ...cells(issue)]),
+    ...warnings.map((issue) => [terminal.paint('yellow', 'warning'), ...cells(issue)]),
+  ];
+  const table = rows.length === 0 ? [] : [terminal.table(['', 'LINE', 'WHERE', 'WHAT'], rows), ''];
+  const summary =
+    configuration === undefined
+      ? `${path} cannot be used: ${count(errors, 'error')}, ${count(warnings, 'warning')}.`
+      : `${path} is valid: ${contents(configuration)}; ${count(warnings, 'warning')}.`;
+  return [...table, summary].join('\n');
+}
+
+function cells({ line, path, message }: ConfigurationIssue): string[] {
+  return [line === undefined ? '' : String(line), path, message];
+}
+
+function contents(configuration: NonNullable<CheckedConfiguration['configuration']>): string {
+  const { sources, plans, backends, keys } = configuration;
+  return [
+    count(Object.keys(sources), 'source'),
+    count(Object.keys(plans), 'plan'),
+    count(Object.keys(backends), 'backend'),
+    count(Object.keys(keys), 'key'),
+  ].join(', ');
+}
+
+function count(things: readonly unknown[], word: string): string {
+  return `${things.length} ${word}${things.length === 1 ? '' : 's'}`;
 }

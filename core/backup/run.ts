@@ -44,6 +44,8 @@ export interface BackupAssignment {
   readonly spoolQueue: string;
   readonly warnings: readonly string[];
   readonly acceptShrink: boolean;
+  /** Names of the environment variables the application needs. */
+  readonly environment: readonly string[];
   /** From the last verified backup of this source and kind, where there is one. */
   readonly previous?: PreviousBackup;
 }
@@ -129,6 +131,18 @@ export interface BackupResult {
   readonly warnings: readonly string[];
   /** `pending`: published, and the catalog will hear of it as soon as it can be reached. */
   readonly catalog: 'recorded' | 'pending';
+}
+
+/** What the catalog is told of a run. */
+export interface RecordedRun {
+  readonly result: BackupResult;
+  /** Missing where the run failed before or in the preflight. */
+  readonly step?: BackupStep;
+  /** Missing where the dump failed. */
+  readonly sealed?: SealedBackup;
+  /** The run that made the backup, whoever records it. */
+  readonly workflowId: string;
+  readonly runId: string;
 }
 
 export type BackupPhase = 'preflight' | 'dump' | 'upload' | 'verify' | 'publish' | 'record' | 'done';

@@ -12,8 +12,8 @@ export interface UploadCopyOptions {
   readonly backend: Backend;
   readonly spool: Spool;
   readonly backup: string;
-  /** Folder of the copy on the backend; the objects' names follow behind a slash. */
-  readonly folder: string;
+  /** Where the copy's objects go on the backend; ends with a slash. */
+  readonly prefix: string;
   /** Segments in flight at once: what bounds the memory of an upload. */
   readonly concurrency: number;
   readonly signal: AbortSignal;
@@ -100,7 +100,7 @@ interface TransferContext extends UploadCopyOptions {
  */
 function objectTransfer(object: string, context: TransferContext): ObjectTransfer {
   const { backend, signal } = context;
-  const key = `${context.folder}/${object}`;
+  const key = `${context.prefix}${object}`;
   const sent: Promise<void>[] = [];
   const ended = Promise.withResolvers<void>();
   let first: SegmentEntry | undefined;

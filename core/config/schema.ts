@@ -16,10 +16,25 @@ const name = z
 /** A secret by reference. A literal is refused before it can spread. */
 export const secretReference = z.union(
   [
-    z.strictObject({ env: z.string().min(1).describe('Name of the environment variable that holds the value.') }),
-    z.strictObject({ file: z.string().min(1).describe('Path of a file that holds the value.') }),
+    z.strictObject({
+      env: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable')
+        .describe('Name of the environment variable that holds the value.'),
+    }),
+    z.strictObject({
+      file: z
+        .string()
+        .min(1)
+        .describe('Path of a file that holds the value, absolute or from the folder of holdfast.yaml.'),
+    }),
   ],
-  { error: 'expected { env: NAME } or { file: PATH }; a secret is never written into the configuration itself' },
+  {
+    error: ({ input }) =>
+      typeof input === 'object'
+        ? 'expected { env: NAME } or { file: PATH }'
+        : 'a secret is never written into the configuration itself; expected { env: NAME } or { file: PATH }',
+  },
 );
 
 const catalog = z.strictObject({
@@ -42,7 +57,7 @@ const temporal = z.strictObject({
   taskQueue: z.string().default('holdfast').describe('Task queue of the workers.'),
   apiKey: secretReference.optional().describe('API key for Temporal Cloud.'),
   uiUrl: z
-    .url()
+    .url({ protocol: /^https?$/, error: 'expected an address such as https://temporal.example.com' })
     .optional()
     .describe("Base address of Temporal's Web UI, for links. Unset: guessed for a local server."),
 });
@@ -50,39 +65,40 @@ const temporal = z.strictObject({
 const spool = z.strictObject({
   path: z
     .string()
+    .min(1)
     .default('/var/lib/holdfast/spool')
     .describe("The worker's staging directory. It holds ciphertext only."),
-  limit: byteSize.default(50 * 2 ** 30).describe('The most the spool may hold.'),
+  limit: byteSize.prefault('50GiB').describe('The most the spool may hold.'),
   segmentSize: byteSize
     .refine(
       (bytes) => bytes >= 5 * 2 ** 20 && bytes <= 64 * 2 ** 20,
       'expected between 5MiB (the S3 minimum) and 64MiB',
     )
-    .default(8 * 2 ** 20)
+    .prefault('8MiB')
     .describe('Size of a segment: one file in the spool and one part of a multipart upload.'),
 });
 
 const keys = z.discriminatedUnion('type', [
   z.strictObject({
-    type: z.literal('aes-256'),
+    type: z.literal('aes-256').describe('A symmetric key: who can seal can open.'),
     key: secretReference.describe('32 random bytes, as base64 or hex. Seals and opens.'),
   }),
   z.strictObject({
-    type: z.literal('rsa'),
+    type: z.literal('rsa').describe('A key pair: the public half seals, the private half opens.'),
     publicKey: secretReference.describe('PEM public key of at least 3072 bits. Seals.'),
     privateKey: secretReference
       .optional()
       .describe('PEM private key. Opens; leave it out where the worker must not be able to read.'),
   }),
   z.strictObject({
-    type: z.literal('kms'),
+    type: z.literal('kms').describe('A key in AWS KMS.'),
     keyArn: z
       .string()
       .regex(/^arn:/, 'expected a key ARN')
       .describe('ARN of an AWS KMS key. Seals and opens with the ambient AWS credentials.'),
   }),
   z.strictObject({
-    type: z.literal('ed25519'),
+    type: z.literal('ed25519').describe('A signing key for manifests.'),
     privateKey: secretReference.optional().describe('PEM private key. Signs manifests, and checks them.'),
     publicKey: secretReference
       .optional()
@@ -91,18 +107,37 @@ const keys = z.discriminatedUnion('type', [
 ]);
 
 const localBackend = z.strictObject({
-  type: z.literal('local'),
-  path: z.string().describe('Directory that holds the copies. It must exist: a missing mount is not created over.'),
+  type: z.literal('local').describe('A directory.'),
+  path: z
+    .string()
+    .min(1)
+    .describe(
+      'Directory that holds the copies, absolute or from the folder of holdfast.yaml. It must exist: a missing mount is not created over.',
+    ),
 });
 
 const s3Backend = z.strictObject({
-  type: z.literal('s3'),
+  type: z.literal('s3').describe('A bucket of an S3-compatible service.'),
   provider: z.enum(['aws', 'r2', 'b2', 'generic']).default('generic').describe('Whose rules the service follows.'),
-  bucket: z.string().min(3).describe('Name of the bucket. It must exist.'),
-  prefix: z.string().default('').describe('Key prefix inside the bucket.'),
+  bucket: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{2,254}$/, 'expected the name of a bucket')
+    .describe('Name of the bucket. It must exist.'),
+  prefix: z
+    .string()
+    .regex(
+      /^$|^(?!\.{1,2}(\/|$))[^/\\\s]+(\/(?!\.{1,2}(\/|$))[^/\\\s]+)*$/,
+      'expected path elements joined by /, without one at the beginning or end',
+    )
+    .default('')
+    .describe('Key prefix inside the bucket.'),
   region: z.string().optional().describe('Region. Needed for aws and b2; `auto` for r2.'),
   endpoint: z
-    .url()
+    .url({ protocol: /^https?$/, error: 'expected an address such as https://s3.example.com' })
+    .refine((text) => (URL.parse(text)?.username ?? '') === '', {
+      error:
+        'expected an address without a user name or password; credentials belong into accessKeyId and secretAccessKey',
+    })
     .optional()
     .describe('Address of the service. Needed for generic; follows from region or account for the others.'),
   accountId: z.string().optional().describe('Cloudflare account id, for r2.'),
@@ -124,7 +159,7 @@ const s3Backend = z.strictObject({
     .describe("Integrity header sent with each body. Unset: the provider's."),
   concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
   requestTimeout: duration
-    .default(60_000)
+    .prefault('60s')
     .describe('A request without any progress for this long is given up and tried again.'),
 });
 
@@ -140,7 +175,7 @@ const database = z.strictObject({
     .describe('TLS towards the server, as in libpq.'),
   sslrootcert: z.string().optional().describe('Path of the CA certificate for verify-ca and verify-full.'),
   lockTimeout: duration
-    .default(60_000)
+    .prefault('60s')
     .describe('How long to wait for a table lock before giving up and naming the holder.'),
   rolePasswords: z.boolean().default(false).describe('Keep password hashes in the globals part. Needs a superuser.'),
 });
@@ -156,7 +191,7 @@ const fileTree = z.strictObject({
     .min(0)
     .default(1)
     .describe('Fewer regular files than this fail the backup: an unmounted tree is empty.'),
-  minimumBytes: byteSize.default(0).describe('Fewer bytes than this fail the backup.'),
+  minimumBytes: byteSize.prefault(0).describe('Fewer bytes than this fail the backup.'),
   onUnreadable: z
     .enum(['record', 'fail'])
     .default('record')
@@ -172,7 +207,7 @@ const source = z
     database: database.optional().describe('The PostgreSQL database.'),
     files: z.record(name, fileTree).default({}).describe('File trees by name, e.g. media, logs, config.'),
     environment: z
-      .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/))
+      .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable'))
       .default([])
       .describe('Environment variables the application needs: names are recorded, never values.'),
   })
@@ -182,16 +217,22 @@ const source = z
   );
 
 const compression = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('zstd'), level: z.int().min(1).max(19).default(1).describe('zstd level.') }),
-  z.strictObject({ type: z.literal('gzip'), level: z.int().min(1).max(9).default(6).describe('gzip level.') }),
+  z.strictObject({
+    type: z.literal('zstd').describe('Zstandard.'),
+    level: z.int().min(1).max(19).default(1).describe('zstd level.'),
+  }),
+  z.strictObject({
+    type: z.literal('gzip').describe('gzip.'),
+    level: z.int().min(1).max(9).default(6).describe('gzip level.'),
+  }),
 ]);
 
 const floors = z.strictObject({
   minimumBytes: byteSize
-    .default(0)
+    .prefault(0)
     .describe('A database part smaller than this, before compression, fails the backup.'),
   maximumShrink: percentage
-    .default(50)
+    .prefault('50%')
     .describe('A database part smaller by more than this than in the last verified backup fails the backup.'),
   allowEmpty: z.boolean().default(false).describe('Accept a database without a single table.'),
 });
@@ -221,7 +262,7 @@ const plan = z.strictObject({
     .default('fingerprints')
     .describe('What is recorded about every table inside the snapshot, to reconcile a restore with.'),
   floors: floors.prefault({}).describe('What is too small to be believed.'),
-  stallTimeout: duration.default(15 * 60_000).describe('A dump that hands out no byte for this long is ended.'),
+  stallTimeout: duration.prefault('15m').describe('A dump that hands out no byte for this long is ended.'),
 });
 
 export const configurationSchema = z.strictObject({

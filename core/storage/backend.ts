@@ -17,7 +17,8 @@ export interface Backend {
    * Stores a small object whole (at most one segment). Atomic: a reader sees all of it or nothing. Durable when it
    * resolves. Repeating it with the same bytes is harmless.
    * With `ifAbsent`, an existing object is left alone and the answer is `exists`; where the storage has no conditional
-   * write this is checked by HEAD just before, which two writers can race.
+   * write this is checked by HEAD just before, which two writers can race. `exists` can also mean an own first try that
+   * took effect and whose answer was lost: who must know compares the bytes.
    */
   put(key: string, body: Buffer, options?: PutOptions): Promise<'stored' | 'exists'>;
 
@@ -42,7 +43,7 @@ export interface Backend {
   /** Size and age of the object, or undefined when there is none. */
   head(key: string, signal?: AbortSignal): Promise<StoredObject | undefined>;
 
-  /** Every object under a key prefix in ascending key order, however many there are. A missing root is an empty list. */
+  /** Every object under a key prefix in ascending key order, however many there are. */
   list(prefix: string, signal?: AbortSignal): AsyncIterable<StoredObject>;
 
   /** The next path elements below `prefix` (which ends with `/` or is empty), without listing what lies under them. */

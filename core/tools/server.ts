@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf, HoldfastError, type ErrorType } from '../errors.ts';
+import { codeOf, HoldfastError, messageOf, type ErrorType } from '../errors.ts';
+import { readProcess } from '../process/childProcess.ts';
 import { findOnPath } from './programPath.ts';
 
 /** An account of this machine that a server runs as. */
@@ -10,6 +11,8 @@ export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
 }
+
+export type StopSignal = 'SIGTERM' | 'SIGINT';
 
 export interface ServerOptions {
   /** For messages, e.g. `PostgreSQL`. */
@@ -24,7 +27,7 @@ export interface ServerOptions {
   readonly logFile: string;
   readonly user?: SystemUser | undefined;
   /** The signal that asks for an orderly end. */
-  readonly stopSignal: 'SIGTERM' | 'SIGINT';
+  readonly stopSignal: StopSignal;
   /** Leave it running when this process ends; otherwise it ends with it, however it ends. */
   readonly keepRunning?: boolean | undefined;
   /** Asked again and again until it says yes. */
@@ -37,6 +40,7 @@ export interface ServerOptions {
 
 export interface RunningServer {
   readonly pid: number;
+  readonly stopSignal: StopSignal;
   /** Ends it and everything it started, and waits for that. Harmless when it has ended already. */
   close(): Promise<void>;
 }
@@ -51,15 +55,7 @@ const STOP_POLL = 50;
  * `setpriv --pdeathsig` (util-linux) is installed. Without setpriv a kill -9 of this process leaves it running.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const child = await spawnServer(options);
-  const { pid } = child;
-  if (pid === undefined) {
-    const [cause] = (await once(child, 'error')) as [Error];
-    throw new HoldfastError('ToolMissing', `${options.name} could not be started: ${cause.message}`, {
-      advice: `Check that ${options.command} exists and may be run.`,
-      cause,
-    });
-  }
+  const { child, pid } = await spawnServer(options);
   const release = options.keepRunning ? () => undefined : endWithThisProcess(pid, options.stopSignal);
   const close = async () => {
     release();
@@ -72,11 +68,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     throw error;
   }
   if (options.keepRunning) child.unref();
-  return { pid, close };
+  return { pid, stopSignal: options.stopSignal, close };
 }
 
 /** Ends a server's process group: first as asked, after ten seconds by force. `pid` is that of the group's leader. */
-export async function stopServer(pid: number, stopSignal: 'SIGTERM' | 'SIGINT'): Promise<void> {
+export async function stopServer(pid: number, stopSignal: StopSignal): Promise<void> {
   signalGroup(pid, stopSignal);
   if (await hasEnded(pid, STOP_GRACE)) {
     // Whatever the server left behind in its group goes too.
@@ -99,18 +95,38 @@ export async function isRunning(pid: number): Promise<boolean> {
   return !/\) [ZX] /.test(stat);
 }
 
-async function spawnServer(options: ServerOptions): Promise<ChildProcess> {
+/**
+ * When a process was started, in a form that only equality has a meaning for: together with the pid it names one
+ * process for good, where a pid alone is given out again. Undefined when there is no such process.
+ */
+export async function startOf(pid: number): Promise<string | undefined> {
+  if (!(await isRunning(pid))) return undefined;
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  // proc(5): field 22 is the start time; the second field, the name in parentheses, may hold spaces.
+  if (stat !== undefined) return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  return (await readProcess({ command: 'ps', args: ['-o', 'lstart=', '-p', String(pid)] })).trim();
+}
+
+async function spawnServer(options: ServerOptions): Promise<{ child: ChildProcess; pid: number }> {
   const log = await open(options.logFile, 'a', 0o600);
   try {
     const setpriv = options.keepRunning ? undefined : await findOnPath('setpriv', process.env);
     const guard = setpriv ? [setpriv, '--pdeathsig', options.stopSignal.slice(3), '--'] : [];
     const [command = options.command, ...args] = [...guard, options.command, ...options.args];
-    return spawn(command, args, {
+    const child = spawn(command, args, {
       detached: true,
       cwd: options.workingDirectory,
       env: { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', ...options.environment },
       stdio: ['ignore', log.fd, log.fd],
       ...(options.user ? { uid: options.user.uid, gid: options.user.gid } : {}),
+    });
+    await once(child, 'spawn');
+    if (child.pid === undefined) throw new TypeError('a process that was spawned has a pid');
+    return { child, pid: child.pid };
+  } catch (cause) {
+    throw new HoldfastError('ToolMissing', `${options.name} could not be started: ${messageOf(cause)}`, {
+      advice: `Check that ${options.command} exists and may be run, and that ${options.logFile} can be written.`,
+      cause,
     });
   } finally {
     await log.close();

@@ -1,0 +1,26 @@
+import type { BackupSteps } from './backupSteps.ts';
+import type { Dependencies } from './dependencies.ts';
+import { dumpStep } from './dump.ts';
+import { openStep, verifyChecksumStep } from './verify.ts';
+import { discardCopyStep } from './discardCopy.ts';
+import { preflightStep } from './preflight.ts';
+import { publishStep } from './publish.ts';
+import { recordStep } from './record.ts';
+import { removeSpoolStep } from './removeSpool.ts';
+import { asActivity } from './support/step.ts';
+import { uploadStep } from './upload.ts';
+
+/** Every activity a worker offers, over the dependencies it was built with. */
+export function createActivities(dependencies: Dependencies): BackupSteps {
+  return {
+    preflight: asActivity(preflightStep(dependencies)),
+    dump: asActivity(dumpStep(dependencies)),
+    upload: asActivity(uploadStep(dependencies)),
+    verifyChecksum: asActivity(verifyChecksumStep(dependencies)),
+    open: asActivity(openStep(dependencies)),
+    publish: asActivity(publishStep(dependencies)),
+    record: asActivity(recordStep(dependencies)),
+    discardCopy: asActivity(discardCopyStep(dependencies)),
+    removeSpool: asActivity(removeSpoolStep(dependencies)),
+  };
+}

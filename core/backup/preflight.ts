@@ -1,0 +1,110 @@
+import type { Configuration } from '../config/schema.ts';
+import type { Keys } from '../config/open.ts';
+import { HoldfastError } from '../errors.ts';
+import { inspectTree } from '../files/inspectTree.ts';
+import type { DatabaseAccess } from '../postgres/access.ts';
+import { inspectDatabase } from '../postgres/inspect.ts';
+import { spoolFreeBytes, type Spool } from '../spool/spool.ts';
+import { chooseJob, type BackupJob } from './chooseJob.ts';
+import type { BackupAssignment, BackupInput, PreviousBackup } from './run.ts';
+import { includesDatabase, treesOf } from './scope.ts';
+
+export interface PreflightOptions {
+  readonly input: BackupInput;
+  readonly configuration: Configuration;
+  readonly keys: Keys;
+  readonly spool: Spool;
+  readonly spoolQueue: string;
+  readonly databaseAccess: (source: string) => Promise<DatabaseAccess | undefined>;
+  /** The last verified backup to compare with; its warnings say why there is none to be had. */
+  readonly findPrevious: (job: BackupJob, warnings: string[]) => Promise<PreviousBackup | undefined>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Finds out what the job is and whether it can succeed, before anything is read or written. What would fail the backup
+ * is thrown, all of it in one message; what would only lessen it becomes a warning.
+ */
+export async function preflight(options: PreflightOptions): Promise<BackupAssignment> {
+  const { input, configuration, keys, spool, signal } = options;
+  const job = chooseJob(configuration, input);
+  const warnings: string[] = [];
+  const recipients = await keys.sealing(job.plan.encryptTo);
+  await keys.signing();
+  const opening = await keys.opening((name) => warnings.push(`The key ${name} cannot be loaded here.`));
+  const [previous] = await Promise.all([
+    options.findPrevious(job, warnings),
+    inspectTrees(job, warnings, signal),
+    inspectSourceDatabase(job, await options.databaseAccess(input.source), warnings, signal),
+  ]);
+  await expectSpoolSpace(spool, previous);
+  return {
+    source: input.source,
+    plan: job.planName,
+    kind: job.kind,
+    tier: job.tier,
+    backends: job.backends,
+    requiredCopies: job.requiredCopies,
+    canOpen: opening.some(({ id }) => recipients.some((recipient) => recipient.id === id)),
+    spoolQueue: options.spoolQueue,
+    warnings,
+    acceptShrink: input.acceptShrink ?? false,
+    environment: job.source.environment,
+    ...(previous && { previous }),
+  };
+}
+
+async function inspectSourceDatabase(
+  { kind, plan }: BackupJob,
+  access: DatabaseAccess | undefined,
+  warnings: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (access === undefined || !includesDatabase(kind)) return;
+  const inspection = await inspectDatabase(access, signal);
+  const failures = inspection.findings.filter(({ severity }) => severity === 'failure');
+  if (failures.length > 0) {
+    throw new HoldfastError('SourceRefused', failures.map(({ message }) => message).join('\n'), {
+      advice: [...new Set(failures.flatMap(({ advice }) => advice ?? []))].join('\n'),
+    });
+  }
+  for (const { message, advice } of inspection.findings) warnings.push(advice ? `${message}. ${advice}` : message);
+  if (inspection.tables === 0 && !plan.floors.allowEmpty) {
+    throw new HoldfastError(
+      'FloorViolated',
+      `The database ${access.name} on ${access.host}:${access.port} has not a single table.`,
+      {
+        advice:
+          'Check that the source names the right database. If it is empty on purpose, set floors.allowEmpty in the plan.',
+      },
+    );
+  }
+}
+
+async function inspectTrees({ source, kind }: BackupJob, warnings: string[], signal: AbortSignal): Promise<void> {
+  for (const [tree, configuration] of treesOf(source, kind)) {
+    const { findings } = await inspectTree(tree, configuration, signal);
+    for (const { level, message, advice, error } of findings) {
+      if (level === 'failed')
+        throw error ?? new HoldfastError('FilesUnreadable', message, advice === undefined ? {} : { advice });
+      warnings.push(message);
+    }
+  }
+}
+
+/** Below this no backup has room to begin. */
+const LEAST_FREE_BYTES = 64 * 2 ** 20;
+
+async function expectSpoolSpace(spool: Spool, previous: PreviousBackup | undefined): Promise<void> {
+  const free = await spoolFreeBytes(spool);
+  const needed = Math.max(LEAST_FREE_BYTES, previous?.storedBytes ?? 0);
+  if (free >= needed) return;
+  throw new HoldfastError(
+    'SpoolFailed',
+    `The spool at ${spool.path} has ${free} bytes free; this backup needs about ${needed}.`,
+    {
+      advice: 'Free space there, or point spool.path at a larger disk.',
+      retryable: false,
+    },
+  );
+}

@@ -1,0 +1,149 @@
+import type { PoolClient } from 'pg';
+import { HoldfastError } from '../errors.ts';
+import type { Manifest } from '../repository/manifest.ts';
+import { inTransaction, type Catalog } from './catalog.ts';
+import type { BackupRecord, CopyRecord, VerificationRecord } from './record.ts';
+
+/** Writes what is known of a backup and its copies. Repeating it with the same record changes nothing. Throws CatalogUnavailable. */
+export async function recordBackup(catalog: Catalog, record: BackupRecord): Promise<void> {
+  await inTransaction(catalog, async (client) => {
+    await upsert(client, 'backups', ['id'], backupRow(record));
+    for (const copy of record.copies) {
+      // One connection, one query at a time.
+      // oxlint-disable-next-line eslint/no-await-in-loop
+      await upsert(client, 'copies', ['backup_id', 'backend'], copyRow(record.id, copy));
+    }
+  });
+}
+
+/**
+ * Writes the outcome of one look at one copy, and what follows from it for the states of the copy and the backup.
+ * Repeating it with the same record changes nothing. Throws InvalidInput for a backup the catalog does not know,
+ * CatalogUnavailable.
+ */
+export async function recordVerification(catalog: Catalog, record: VerificationRecord): Promise<void> {
+  await inTransaction(catalog, async (client) => {
+    // Two backends of one backup are verified side by side: the second must see the first one's outcome.
+    const known = await client.query('SELECT FROM holdfast.backups WHERE id = $1 FOR UPDATE', [record.backupId]);
+    if (known.rowCount === 0) {
+      throw new HoldfastError('InvalidInput', `The catalog knows no backup ${record.backupId}`, {
+        advice: 'Record the backup first; a backup that only lies in a storage is not in the catalog.',
+      });
+    }
+    await upsert(client, 'verifications', ['backup_id', 'backend', 'depth', 'at'], verificationRow(record));
+    // A look that could not be finished says nothing about the copy.
+    if (record.outcome === 'failed') return;
+    await upsert(client, 'copies', ['backup_id', 'backend'], copyAfter(record, record.outcome));
+    await client.query(STATE_FROM_COPIES, [record.backupId]);
+  });
+}
+
+/** The states of section 10: every copy proven, enough of them, too few. */
+const STATE_FROM_COPIES = `
+  UPDATE holdfast.backups AS backup
+     SET state = CASE
+           WHEN found.good >= backup.required_copies AND found.good = found.total THEN 'verified'
+           WHEN found.good >= backup.required_copies THEN 'degraded'
+           ELSE 'failed'
+         END
+    FROM (SELECT count(*) AS total, count(*) FILTER (WHERE state = 'verified') AS good
+            FROM holdfast.copies WHERE backup_id = $1) AS found
+   WHERE backup.id = $1 AND backup.manifest IS NOT NULL`;
+
+type Row = Readonly<Record<string, string | number | null>>;
+
+function backupRow(record: BackupRecord): Row {
+  const manifest = record.manifest;
+  return {
+    id: record.id,
+    source: record.source,
+    kind: record.kind,
+    tier: record.tier,
+    plan: record.plan ?? null,
+    state: record.state,
+    required_copies: record.requiredCopies,
+    problem_type: record.problem?.type ?? null,
+    problem_message: storable(record.problem?.message),
+    started_at: record.startedAt,
+    sealed_at: manifest?.sealedAt ?? null,
+    ended_at: record.endedAt,
+    original_bytes: sumOf(manifest, 'originalBytes'),
+    compressed_bytes: sumOf(manifest, 'compressedBytes'),
+    stored_bytes: sumOf(manifest, 'storedBytes'),
+    manifest: manifest === undefined ? null : JSON.stringify(manifest),
+    manifest_sha256: record.manifestSha256 ?? null,
+    workflow_id: record.workflowId ?? null,
+    run_id: record.runId ?? null,
+  };
+}
+
+function copyRow(backupId: string, copy: CopyRecord): Row {
+  return {
+    backup_id: backupId,
+    backend: copy.backend,
+    state: copy.state,
+    problem_type: copy.problem?.type ?? null,
+    problem_message: storable(copy.problem?.message),
+    bytes: copy.bytes ?? null,
+    uploaded_at: copy.uploadedAt ?? null,
+    upload_ms: milliseconds(copy.uploadMs),
+    verified_at: copy.verifiedAt ?? null,
+    verify_ms: milliseconds(copy.verifyMs),
+  };
+}
+
+function verificationRow(record: VerificationRecord): Row {
+  return {
+    backup_id: record.backupId,
+    backend: record.backend,
+    depth: record.depth,
+    outcome: record.outcome,
+    at: record.at,
+    duration_ms: milliseconds(record.durationMs),
+    message: storable(record.message),
+  };
+}
+
+/** Only what the look has shown; the columns that are not named keep what they hold. */
+function copyAfter(record: VerificationRecord, outcome: 'passed' | 'damaged' | 'missing'): Row {
+  const key = { backup_id: record.backupId, backend: record.backend };
+  return outcome === 'passed'
+    ? {
+        ...key,
+        state: 'verified',
+        problem_type: null,
+        problem_message: null,
+        verified_at: record.at,
+        verify_ms: milliseconds(record.durationMs),
+      }
+    : {
+        ...key,
+        state: outcome,
+        problem_type: outcome === 'missing' ? 'ObjectMissing' : 'ObjectDamaged',
+        problem_message: storable(record.message ?? ''),
+      };
+}
+
+async function upsert(client: PoolClient, table: string, key: readonly string[], row: Row): Promise<void> {
+  const columns = Object.keys(row);
+  const changes = columns.filter((column) => !key.includes(column)).map((column) => `${column} = excluded.${column}`);
+  await client.query(
+    `INSERT INTO holdfast.${table} (${columns.join(', ')})
+     VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})
+     ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${changes.join(', ')}`,
+    Object.values(row),
+  );
+}
+
+function sumOf(manifest: Manifest | undefined, field: 'originalBytes' | 'compressedBytes' | 'storedBytes') {
+  return manifest === undefined ? null : manifest.parts.reduce((sum, part) => sum + part[field], 0);
+}
+
+function milliseconds(duration: number | undefined): number | null {
+  return duration === undefined ? null : Math.round(duration);
+}
+
+/** PostgreSQL's text holds no NUL; the end of a program's error output may. */
+function storable(text: string | undefined): string | null {
+  return text === undefined ? null : text.replaceAll('\0', '');
+}

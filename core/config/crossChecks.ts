@@ -1,0 +1,177 @@
+import { checkBackends, checkPlaces } from './backendChecks.ts';
+import type { Finding } from './issue.ts';
+import { didYouMean } from './nearest.ts';
+import type {
+  BackendConfiguration,
+  KeyConfiguration,
+  PlanConfiguration,
+  SourceConfiguration,
+  Configuration,
+} from './schema.ts';
+
+/**
+ * What can be checked: every entry whose own shape is right, and the names of all, so that one mistake does not hide
+ * the others.
+ */
+export interface CheckableConfiguration {
+  readonly spool: Configuration['spool'] | undefined;
+  readonly keys: Readonly<Record<string, KeyConfiguration>>;
+  readonly backends: Readonly<Record<string, BackendConfiguration>>;
+  readonly sources: Readonly<Record<string, SourceConfiguration>>;
+  readonly plans: Readonly<Record<string, PlanConfiguration>>;
+  readonly names: {
+    readonly keys: readonly string[];
+    readonly backends: readonly string[];
+    readonly sources: readonly string[];
+    readonly plans: readonly string[];
+  };
+}
+
+export interface Findings {
+  readonly errors: readonly Finding[];
+  readonly warnings: readonly Finding[];
+}
+
+/** What one entry alone cannot show: names that must exist, places that must not overlap, keys that must be enough. */
+export function crossCheck(configuration: CheckableConfiguration): Findings {
+  const { backends, keys, plans, sources } = configuration;
+  return join([
+    checkBackends(backends),
+    checkPlaces(configuration),
+    checkKeys(keys, Object.keys(plans).length > 0),
+    ...Object.entries(sources).map(([name, source]) => checkSource(name, source)),
+    checkUse(configuration),
+    ...Object.entries(plans).map(([name, plan]) => checkPlan(name, plan, configuration)),
+  ]);
+}
+
+export function join(all: readonly Partial<Findings>[]): Findings {
+  return {
+    errors: all.flatMap(({ errors }) => errors ?? []),
+    warnings: all.flatMap(({ warnings }) => warnings ?? []),
+  };
+}
+
+function checkKeys(keys: Readonly<Record<string, KeyConfiguration>>, signingNeeded: boolean): Findings {
+  const ed25519 = Object.entries(keys).flatMap(([name, key]) => (key.type === 'ed25519' ? [{ name, key }] : []));
+  const empty = ed25519.filter(({ key }) => key.privateKey === undefined && key.publicKey === undefined);
+  const signing = ed25519.filter(({ key }) => key.privateKey !== undefined).map(({ name }) => name);
+  const errors: Finding[] = empty.map(({ name }) => ({
+    path: ['keys', name],
+    message: 'expected a privateKey to sign with, or a publicKey to check with',
+  }));
+  if (signing.length > 1) {
+    const message = `expected one signing key, found ${signing.join(', ')}; keep only the publicKey of those that no longer sign`;
+    errors.push({ path: ['keys'], message });
+  }
+  if (signing.length === 0 && signingNeeded) {
+    const message =
+      'expected an ed25519 key with a privateKey to sign manifests; `holdfast keys generate sign --type ed25519` makes one';
+    errors.push({ path: ['keys'], message });
+  }
+  return { errors, warnings: [] };
+}
+
+/** Parts of a database backup; a tree of that name would write the same objects. */
+const RESERVED_TREE_NAMES = /^(database|schema|globals|inventory|rows-\d+|tenant|manifest|full)$/;
+
+function checkSource(name: string, source: SourceConfiguration): Partial<Findings> {
+  const reserved = Object.keys(source.files).filter((tree) => RESERVED_TREE_NAMES.test(tree));
+  return {
+    errors: reserved.map((tree) => ({
+      path: ['sources', name, 'files', tree],
+      message: `${tree} is the name of a part of its own; choose another name for this tree`,
+    })),
+  };
+}
+
+function checkUse({ sources, plans, names }: CheckableConfiguration): Partial<Findings> {
+  // A plan that is wrong may have meant any of them.
+  if (Object.keys(plans).length < names.plans.length) return {};
+  const planned = new Set(Object.values(plans).map((plan) => plan.source));
+  const forgotten = Object.keys(sources).filter((name) => !planned.has(name));
+  return {
+    warnings: forgotten.map((name) => ({ path: ['sources', name], message: 'no plan backs up this source' })),
+  };
+}
+
+function checkPlan(name: string, plan: PlanConfiguration, configuration: CheckableConfiguration): Findings {
+  const { names, sources } = configuration;
+  const at = (...path: (string | number)[]) => ['plans', name, ...path];
+  const source = sources[plan.source];
+  return join([
+    checkName(plan.source, names.sources, 'source', at('source')),
+    ...checkNames(plan.backends, names.backends, 'backend', at('backends')),
+    ...checkNames(plan.encryptTo, names.keys, 'key', at('encryptTo')),
+    checkRecipients(plan, configuration.keys, at('encryptTo')),
+    checkCopies(plan, at('copies', 'required')),
+    source === undefined ? {} : checkKind(plan, source, at('kind')),
+  ]);
+}
+
+function checkName(name: string, known: readonly string[], what: string, path: Finding['path']): Partial<Findings> {
+  if (known.includes(name)) return {};
+  const there = known.length === 0 ? `there is no ${what} at all` : `expected one of ${known.join(', ')}`;
+  return { errors: [{ path, message: `there is no ${what} ${name}; ${there}${didYouMean(name, known)}` }] };
+}
+
+function checkNames(
+  chosen: readonly string[],
+  known: readonly string[],
+  what: string,
+  path: Finding['path'],
+): Partial<Findings>[] {
+  return chosen.map((name, index) => {
+    const repeated = chosen.indexOf(name) !== index;
+    if (repeated) return { errors: [{ path: [...path, index], message: `${what} ${name} stands here twice` }] };
+    return checkName(name, known, what, [...path, index]);
+  });
+}
+
+function checkRecipients(
+  plan: PlanConfiguration,
+  keys: Readonly<Record<string, KeyConfiguration>>,
+  path: Finding['path'],
+): Findings {
+  const errors = plan.encryptTo.flatMap((name, index) =>
+    keys[name]?.type === 'ed25519'
+      ? [
+          {
+            path: [...path, index],
+            message: `${name} is a signing key and cannot seal; name an aes-256, rsa or kms key`,
+          },
+        ]
+      : [],
+  );
+  const known = plan.encryptTo.flatMap((name) => keys[name] ?? []);
+  if (known.length < plan.encryptTo.length || errors.length > 0) return { errors, warnings: [] };
+  const warnings: Finding[] = [];
+  if (known.length === 1) {
+    const message =
+      'one key alone opens these backups, and all are lost with it; add an escrow key that is kept elsewhere';
+    warnings.push({ path, message });
+  }
+  if (known.every((key) => key.type === 'rsa' && key.privateKey === undefined)) {
+    const message =
+      'none of these keys can open here, so that a backup of this plan can be stored but not proven on this host';
+    warnings.push({ path, message });
+  }
+  return { errors, warnings };
+}
+
+function checkCopies(plan: PlanConfiguration, path: Finding['path']): Partial<Findings> {
+  const count = plan.backends.length;
+  if (plan.copies.required <= count) return {};
+  return { errors: [{ path, message: `expected at most ${count}, the number of this plan's backends` }] };
+}
+
+function checkKind(plan: PlanConfiguration, source: SourceConfiguration, path: Finding['path']): Partial<Findings> {
+  const { kind } = plan;
+  if (kind === 'full') return {};
+  if (kind === 'database') {
+    if (source.database !== undefined) return {};
+    return { errors: [{ path, message: `source ${plan.source} has no database` }] };
+  }
+  if (source.files[kind] !== undefined) return {};
+  return { errors: [{ path, message: `source ${plan.source} has no file tree ${kind}` }] };
+}

@@ -1,0 +1,35 @@
+import { messageOf } from '../errors.ts';
+import { formatPath, type ConfigurationIssue, type IssuePath } from './issue.ts';
+import { secretReference, type Configuration, type SecretReference } from './schema.ts';
+import { resolveSecret } from './secret.ts';
+
+/** Every secret of the configuration that cannot be had on this host, or lies in a file that too many can read. */
+export async function checkSecrets(configuration: Configuration): Promise<ConfigurationIssue[]> {
+  const found = await Promise.all(referencesIn(configuration, []).map(checkOne));
+  return found.flat();
+}
+
+interface Place {
+  readonly path: IssuePath;
+  readonly reference: SecretReference;
+}
+
+async function checkOne({ path, reference }: Place): Promise<ConfigurationIssue[]> {
+  const issues: ConfigurationIssue[] = [];
+  const add = (message: string) => issues.push({ path: formatPath(path), message });
+  // What is public may be readable by all.
+  const isPublic = path.at(-1) === 'publicKey';
+  try {
+    await resolveSecret(reference, isPublic ? {} : { onWarning: add });
+  } catch (error) {
+    add(messageOf(error));
+  }
+  return issues;
+}
+
+function referencesIn(value: unknown, path: IssuePath): Place[] {
+  const parsed = secretReference.safeParse(value);
+  if (parsed.success) return [{ path, reference: parsed.data }];
+  if (Array.isArray(value) || typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => referencesIn(inner, [...path, key]));
+}

@@ -1,0 +1,184 @@
+import { readFile } from 'node:fs/promises';
+import type { ConnectionOptions } from 'node:tls';
+import pg from 'pg';
+import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import type { DatabaseConfiguration } from '../config/schema.ts';
+
+/** A source's database as configured, with the password's value in place of its reference. Never logged or stored. */
+export type DatabaseAccess = Omit<DatabaseConfiguration, 'password' | 'sslrootcert'> & {
+  readonly password?: string | undefined;
+  readonly sslrootcert?: string | undefined;
+};
+
+export const APPLICATION_NAME = 'holdfast';
+
+const CONNECT_TIMEOUT = 15_000;
+const KEEPALIVE_DELAY = 10_000;
+
+/**
+ * What every session of ours runs under. Text of values must not depend on the role's or server's settings, because
+ * fingerprints are made of it; names come out qualified; a table that row-level security would filter is an error.
+ * Settings that a server's version does not know are left out.
+ */
+const SESSION_SETTINGS: Readonly<Record<string, string>> = {
+  statement_timeout: '0',
+  transaction_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  tcp_keepalives_idle: '30',
+  tcp_keepalives_interval: '10',
+  row_security: 'off',
+  search_path: 'pg_catalog',
+  client_encoding: 'UTF8',
+  datestyle: 'ISO, YMD',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  xmlbinary: 'base64',
+  lc_monetary: 'C',
+  quote_all_identifiers: 'off',
+  synchronize_seqscans: 'off',
+  jit: 'off',
+  // A scan beside the dump must not take the cores the dump runs on.
+  max_parallel_workers_per_gather: '0',
+};
+
+/**
+ * Opens a session on the database. Rejects with `SourceUnreachable` where trying again can help, with `SourceRefused`
+ * where the server said no (password, role, database), with `InvalidConfiguration` for an unreadable certificate.
+ */
+export async function connect(access: DatabaseAccess, signal?: AbortSignal): Promise<pg.Client> {
+  signal?.throwIfAborted();
+  const tls = await tlsOptions(access);
+  try {
+    return await connectOnce(access, tls, signal);
+  } catch (error) {
+    // libpq's rule for `prefer`: the other way round when the server speaks no TLS.
+    const plainWillDo = access.sslmode === 'prefer' && tls !== false && /does not support SSL/.test(messageOf(error));
+    if (!plainWillDo) throw connectionError(access, error);
+    return await connectOnce(access, false, signal).catch((cause: unknown) => {
+      throw connectionError(access, cause);
+    });
+  }
+}
+
+async function connectOnce(
+  access: DatabaseAccess,
+  ssl: ConnectionOptions | false,
+  signal: AbortSignal | undefined,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: access.host,
+    port: access.port,
+    database: access.name,
+    user: access.user,
+    // A function keeps the driver from looking into PGPASSWORD and ~/.pgpass.
+    password: () => access.password ?? '',
+    ssl,
+    application_name: APPLICATION_NAME,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+  });
+  // A session that breaks while idle says so here; its next query rejects, which is where it is handled.
+  client.on('error', () => undefined);
+  const giveUp = () => void client.end().catch(() => undefined);
+  signal?.addEventListener('abort', giveUp, { once: true });
+  try {
+    await client.connect();
+    await applySettings(client);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
+  }
+}
+
+async function applySettings(client: pg.Client): Promise<void> {
+  const names = Object.keys(SESSION_SETTINGS);
+  await client.query(
+    `select set_config(name, value, false)
+       from unnest($1::text[], $2::text[]) as wanted(setting_name, value)
+       join pg_catalog.pg_settings on pg_catalog.lower(name) = setting_name`,
+    [names, names.map((setting) => SESSION_SETTINGS[setting])],
+  );
+}
+
+async function tlsOptions(access: DatabaseAccess): Promise<ConnectionOptions | false> {
+  if (access.sslmode === 'disable' || access.host.startsWith('/')) return false;
+  if (access.sslmode === 'prefer' || access.sslmode === 'require') return { rejectUnauthorized: false };
+  const ca = access.sslrootcert === undefined ? undefined : await readCertificate(access.sslrootcert);
+  return {
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+    // verify-ca trusts the chain and not the name.
+    ...(access.sslmode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+  };
+}
+
+async function readCertificate(path: string): Promise<Buffer> {
+  return readFile(path).catch((cause: unknown) => {
+    throw new HoldfastError('InvalidConfiguration', `sslrootcert ${path} cannot be read: ${messageOf(cause)}`, {
+      advice: 'Give the path of the PEM certificate of the authority that signed the server certificate.',
+      cause,
+    });
+  });
+}
+
+/** For messages: which database, without the password. */
+export function describeDatabase(access: DatabaseAccess): string {
+  return `database ${access.name} on ${access.host}:${access.port}`;
+}
+
+function connectionError(access: DatabaseAccess, cause: unknown): unknown {
+  if (cause instanceof HoldfastError || (cause instanceof Error && cause.name === 'AbortError')) return cause;
+  const code = codeOf(cause) ?? '';
+  const what = `${describeDatabase(access)}, role ${access.user}`;
+  const refusal = refusalAdvice(code, messageOf(cause), access);
+  if (refusal) return new HoldfastError('SourceRefused', `${what}: ${messageOf(cause)}`, { advice: refusal, cause });
+  if (/^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57P|ECONN|EPIPE)/.test(code))
+    return queryError(access, 'opening a session', cause);
+  return new HoldfastError('SourceUnreachable', `${what} cannot be reached: ${reasonOf(cause)}`, {
+    advice: 'Check that the server runs and that host, port and firewall let this machine through.',
+    cause,
+  });
+}
+
+function refusalAdvice(code: string, message: string, access: DatabaseAccess): string | undefined {
+  if (code === '28P01' || /password must be a non-empty string|password must be a string/.test(message))
+    return 'Check the password that the configuration refers to; none is taken from PGPASSWORD or ~/.pgpass.';
+  if (code === '28000')
+    return `Let role ${access.user} in: it must exist, have LOGIN, and match a line of pg_hba.conf.`;
+  if (code === '3D000') return 'Check the name of the database.';
+  if (code === '42501') return `GRANT CONNECT ON DATABASE "${access.name}" TO "${access.user}";`;
+  if (/does not support SSL/.test(message)) return 'Enable ssl on the server, or set sslmode to prefer or disable.';
+  if (/certificate|altnames/i.test(message)) return 'Check sslrootcert, and that the certificate names this host.';
+  return undefined;
+}
+
+/** Several addresses of one host fail as one error without a message of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
+  return messageOf(error);
+}
+
+/** Turns an error of a query into a HoldfastError; `doing` says what was being done, e.g. `reading the catalogs`. */
+export function queryError(access: DatabaseAccess, doing: string, cause: unknown): HoldfastError {
+  if (cause instanceof HoldfastError) return cause;
+  const code = codeOf(cause) ?? '';
+  const message = `${describeDatabase(access)}, ${doing}: ${messageOf(cause)}`;
+  if (code === '42501')
+    return new HoldfastError('SourceRefused', message, {
+      advice: `Run holdfast doctor: it names every grant that role ${access.user} lacks.`,
+      cause,
+    });
+  const lost =
+    /^(08|57P|ECONN|EPIPE|ETIMEDOUT)/.test(code) || /Connection terminated|not queryable/.test(messageOf(cause));
+  if (lost)
+    return new HoldfastError('SourceUnreachable', message, { advice: 'Look into the log of the server.', cause });
+  return new HoldfastError('DumpFailed', message, { advice: 'Look into the log of the server.', cause });
+}

@@ -1,0 +1,174 @@
+import { PassThrough, type Readable } from 'node:stream';
+import { finished as streamFinished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startProcess, type RunningProcess } from '../process/childProcess.ts';
+import { HoldfastError, messageOf } from '../errors.ts';
+import { APPLICATION_NAME, connect, describeDatabase, type DatabaseAccess } from './access.ts';
+import { dumpIsStuckBehindSnapshot } from './blockers.ts';
+import { programPath, type ClientPrograms } from './clients.ts';
+import type { DatabaseDumpOptions } from './dump.ts';
+import type { ClientEnvironment } from './passwordFile.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** A pg_dump that holds its locks and waits for its reader. */
+export interface RunningDump {
+  /** `database`, `schema` or `rows-N`. */
+  readonly part: string;
+  readonly output: Readable;
+  /** Whether a byte has come. */
+  hasBegun(): boolean;
+  /** Resolves when the program ended well and the last byte of `output` was taken. */
+  readonly finished: Promise<void>;
+  /** Resolves when the program is gone, however it ended. */
+  readonly gone: Promise<void>;
+  stop(reason: unknown): void;
+}
+
+/** Thrown where only a new snapshot helps. */
+export class StuckBehindSnapshot extends HoldfastError {}
+
+export interface DumpJob {
+  readonly access: DatabaseAccess;
+  readonly options: DatabaseDumpOptions;
+  readonly environment: ClientEnvironment;
+  readonly clients: ClientPrograms;
+  readonly snapshot: Snapshot;
+  /** Quoted names of the tables of each `rows-N`. */
+  readonly split: readonly (readonly string[])[];
+  /** The server is a standby. */
+  readonly recovering: boolean;
+  readonly signal: AbortSignal;
+}
+
+const READY_CHECK_INTERVAL = 20;
+const STUCK_CHECK_INTERVAL = 500;
+
+/**
+ * Starts every pg_dump of a backup at once. They are all started now, and not when their part is read, because a
+ * program that comes later would queue behind whoever waits for the snapshot's locks by then, and he behind it.
+ */
+export async function startDumps(job: DumpJob): Promise<RunningDump[]> {
+  const dumps = dumpArguments(job).map(({ part, args }) => startDump(job, part, args));
+  try {
+    await allReady(job, dumps);
+    return dumps;
+  } catch (error) {
+    for (const dump of dumps) dump.stop(error);
+    await Promise.all(dumps.map((dump) => dump.gone));
+    throw error;
+  }
+}
+
+function dumpArguments(job: DumpJob): { part: string; args: string[] }[] {
+  const rows = job.split.map((names, index) => ({
+    part: `rows-${index + 1}`,
+    args: ['--data-only', ...names.map((name) => `--table=${name}`)],
+  }));
+  const elsewhere = job.split.flat().map((name) => `--exclude-table-data=${name}`);
+  return [
+    { part: 'database', args: elsewhere },
+    ...rows,
+    { part: 'schema', args: ['--section=pre-data', '--section=post-data'] },
+  ];
+}
+
+function startDump(job: DumpJob, part: string, args: readonly string[]): RunningDump {
+  const own = new AbortController();
+  const signal = AbortSignal.any([own.signal, job.signal]);
+  const process = startProcess({
+    command: programPath(job.clients, 'pg_dump'),
+    args: [
+      '--format=custom',
+      '--compress=0',
+      '--no-password',
+      `--snapshot=${job.snapshot.id}`,
+      `--lock-wait-timeout=${Math.ceil(job.access.lockTimeout)}`,
+      // A standby has no rows of unlogged tables, and refuses to read them.
+      ...(job.recovering ? ['--no-unlogged-table-data'] : []),
+      ...args,
+    ],
+    environment: job.environment.variables,
+    stallTimeout: job.options.stallTimeout,
+    signal,
+  });
+  return { part, ...waitForReader(process, signal), stop: (reason) => own.abort(reason) };
+}
+
+const OUTPUT_BUFFER = 2 ** 18;
+
+/**
+ * Keeps the output of a program whose reader comes later. Without, Node throws away what a program has written when it
+ * exits before anybody reads.
+ */
+function waitForReader(process: RunningProcess, signal: AbortSignal): Omit<RunningDump, 'part' | 'stop'> {
+  const { stdout } = process;
+  const output = new PassThrough({ highWaterMark: OUTPUT_BUFFER });
+  // Whoever awaits `finished` learns of errors; the stream alone may have no reader yet.
+  output.on('error', () => undefined);
+  let begun = false;
+  stdout.once('data', () => (begun = true));
+  stdout.pipe(output);
+  const drop = () => {
+    stdout.unpipe(output);
+    stdout.resume();
+    output.destroy(signal.reason);
+  };
+  if (signal.aborted) drop();
+  else signal.addEventListener('abort', drop, { once: true });
+
+  const taken = streamFinished(output, { writable: false });
+  taken.catch(() => undefined);
+  const finished = process.finished.then(() => taken);
+  finished.catch(() => undefined);
+  const gone = process.finished.then(
+    () => undefined,
+    () => undefined,
+  );
+  return { output, hasBegun: () => begun, finished, gone };
+}
+
+/** pg_dump writes its first byte when it has all its locks and has read all definitions. */
+async function allReady(job: DumpJob, dumps: readonly RunningDump[]): Promise<void> {
+  const waiting = new AbortController();
+  const ready = Promise.all(dumps.map((dump) => firstByte(dump, waiting.signal)));
+  try {
+    await Promise.race([ready, failWhenStuck(job, waiting.signal)]);
+  } catch (error) {
+    job.signal.throwIfAborted();
+    throw error;
+  } finally {
+    waiting.abort();
+  }
+}
+
+async function firstByte(dump: RunningDump, signal: AbortSignal): Promise<void> {
+  let gone = false;
+  void dump.gone.then(() => (gone = true));
+  while (!dump.hasBegun()) {
+    if (gone) return dump.finished;
+    await delay(READY_CHECK_INTERVAL, undefined, { signal });
+  }
+}
+
+async function failWhenStuck(job: DumpJob, signal: AbortSignal): Promise<never> {
+  await delay(STUCK_CHECK_INTERVAL, undefined, { signal });
+  const client = await connect(job.access, signal);
+  try {
+    while (!(await dumpIsStuckBehindSnapshot(client, job.snapshot.pid, APPLICATION_NAME)))
+      await delay(STUCK_CHECK_INTERVAL, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new HoldfastError('DumpFailed', `${describeDatabase(job.access)}, watching the locks: ${messageOf(error)}`, {
+      cause: error,
+    });
+  } finally {
+    await client.end();
+  }
+  throw new StuckBehindSnapshot(
+    'Stalled',
+    `${describeDatabase(job.access)}: somebody queued for a lock while the dump began`,
+    {
+      advice: 'Run the backup when no migration, TRUNCATE or VACUUM FULL is under way.',
+    },
+  );
+}

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+
+/**
+ * The part `inventory`: what a database held inside the dump's own snapshot, for a restore to be compared with. One JSON
+ * document. Lists are sorted; large integers are decimal text.
+ */
+
+export const INVENTORY_FORMAT = 'holdfast-inventory';
+export const INVENTORY_VERSION = 1;
+
+const decimal = z.string().regex(/^-?\d+$/);
+
+const table = z.strictObject({
+  schema: z.string(),
+  name: z.string(),
+  /** `table`: a plain table or a partition, with the rows of its own (without children's). `partitioned`: has none. */
+  kind: z.enum(['table', 'partitioned']),
+  /** Exact count in the snapshot; absent where not counted. Of an extension's table only the rows a dump carries. */
+  rows: decimal.optional(),
+  /** See fingerprint.ts; equal for equal rows whatever their order, on servers 14 to 18 of the same byte order. */
+  fingerprint: decimal.optional(),
+});
+
+const sequence = z.strictObject({
+  schema: z.string(),
+  name: z.string(),
+  /**
+   * Sequences stand outside of transactions: read at or after the snapshot, so never behind the rows, and on a busy
+   * database a little before or after what the dump carries.
+   */
+  lastValue: decimal,
+  isCalled: z.boolean(),
+  /** The column that owns it, e.g. `public.orders.id`. */
+  ownedBy: z.string().optional(),
+});
+
+const role = z.strictObject({
+  name: z.string(),
+  superuser: z.boolean(),
+  createRole: z.boolean(),
+  createDatabase: z.boolean(),
+  inherit: z.boolean(),
+  login: z.boolean(),
+  replication: z.boolean(),
+  bypassRowSecurity: z.boolean(),
+  memberOf: z.array(z.string()),
+});
+
+/** Anything with a definition. Compare by `kind` and `identity` first, then digest by digest. */
+const object = z.strictObject({
+  kind: z.string(),
+  /** As pg_identify_object() says, qualified and quoted, e.g. `orders_pkey on public.orders`. */
+  identity: z.string(),
+  /**
+   * SHA-256 of the definition, first 32 hex digits. Within one major version it is the same after dump and restore;
+   * a newer server can print the same definition in another way.
+   */
+  definition: z.string(),
+  owner: z.string().optional(),
+  /** Digest of the effective privileges, absent where the kind has none. */
+  privileges: z.string().optional(),
+  /** Digest of the comment, absent where there is none. */
+  comment: z.string().optional(),
+});
+
+export const inventorySchema = z.strictObject({
+  format: z.literal(INVENTORY_FORMAT),
+  version: z.literal(INVENTORY_VERSION),
+  detail: z.enum(['fingerprints', 'counts', 'off']),
+  serverVersion: z.string(),
+  database: z.strictObject({
+    name: z.string(),
+    owner: z.string(),
+    encoding: z.string(),
+    collate: z.string(),
+    ctype: z.string(),
+    tablespace: z.string(),
+    privileges: z.string(),
+    comment: z.string().optional(),
+    settings: z.array(z.strictObject({ role: z.string().nullable(), name: z.string(), value: z.string() })),
+  }),
+  /** With their schema; a restore needs them installed, in at least this version. */
+  extensions: z.array(z.strictObject({ name: z.string(), version: z.string(), schema: z.string() })),
+  /** Roles that something in the database belongs to, is granted to, or is set for, and all they are members of. */
+  roles: z.array(role),
+  tablespaces: z.array(z.string()),
+  largeObjects: z.strictObject({
+    count: decimal,
+    /** Over the contents. */
+    fingerprint: decimal.optional(),
+    /** Over owners and privileges. */
+    privileges: decimal,
+  }),
+  /** Tables by which applications record their migrations, of the ones that are known. */
+  migrationTables: z.array(z.string()),
+  sequences: z.array(sequence),
+  objects: z.array(object),
+  tables: z.array(table),
+});
+
+export type Inventory = z.infer<typeof inventorySchema>;
+export type InventoryTable = Inventory['tables'][number];
+export type InventoryObject = Inventory['objects'][number];

@@ -1,0 +1,98 @@
+import type pg from 'pg';
+import { isHoldfastError, type ErrorType } from '../errors.ts';
+import { connect, queryError, type DatabaseAccess } from './access.ts';
+import {
+  chooseClientPrograms,
+  findClientPrograms,
+  NEWEST_SERVER,
+  OLDEST_SERVER,
+  securityWarning,
+  type ClientPrograms,
+} from './clients.ts';
+import { readPrivilegeFindings } from './privileges.ts';
+import { readServer, type ServerFacts } from './server.ts';
+
+/** Something that stands in the way of a backup, or that one should know about it. */
+export interface Finding {
+  readonly severity: 'failure' | 'warning';
+  /** What a backup that meets this failure fails with. */
+  readonly type: ErrorType;
+  readonly message: string;
+  readonly advice: string;
+}
+
+export interface DatabaseInspection {
+  readonly server: ServerFacts;
+  /** The programs a dump will use; absent where none fit, which is a finding. */
+  readonly clients: ClientPrograms | undefined;
+  /** Failures first. */
+  readonly findings: readonly Finding[];
+}
+
+export interface InspectOptions {
+  /** Where to look for pg_dump beside PATH and the usual places. */
+  readonly clientDirectories?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Looks at everything that could keep this role from dumping this database, without reading a row or waiting for a
+ * lock. Rejects with `SourceUnreachable` or `SourceRefused` when it cannot even get in; all else is a finding.
+ */
+export async function inspectDatabase(
+  access: DatabaseAccess,
+  options: InspectOptions = {},
+): Promise<DatabaseInspection> {
+  const client = await connect(access, options.signal);
+  try {
+    const server = await readServer(client);
+    const programs = await inspectPrograms(server, options.clientDirectories ?? []);
+    const findings = [
+      ...supportFindings(server),
+      ...programs.findings,
+      ...(await readPrivilegeFindings(client, access, server)),
+    ];
+    return {
+      server,
+      clients: programs.clients,
+      findings: findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning')),
+    };
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw queryError(access, 'inspecting it', error);
+  } finally {
+    await endQuietly(client);
+  }
+}
+
+async function endQuietly(client: pg.Client): Promise<void> {
+  await client.end().catch(() => undefined);
+}
+
+function supportFindings(server: ServerFacts): Finding[] {
+  if (server.major >= OLDEST_SERVER && server.major <= NEWEST_SERVER) return [];
+  return [
+    {
+      severity: 'failure',
+      type: 'SourceRefused',
+      message: `the server is PostgreSQL ${server.version}; ${OLDEST_SERVER} to ${NEWEST_SERVER} are supported`,
+      advice:
+        server.major < OLDEST_SERVER ? 'Upgrade the server.' : 'Use a release of Holdfast that knows this version.',
+    },
+  ];
+}
+
+async function inspectPrograms(
+  server: ServerFacts,
+  directories: readonly string[],
+): Promise<{ clients: ClientPrograms | undefined; findings: Finding[] }> {
+  try {
+    const clients = chooseClientPrograms(await findClientPrograms(directories), server);
+    const warning = securityWarning(clients);
+    return { clients, findings: warning ? [{ severity: 'warning', type: 'ToolMissing', ...warning }] : [] };
+  } catch (error) {
+    if (!isHoldfastError(error, 'ToolMissing')) throw error;
+    const { message, advice = '' } = error;
+    return { clients: undefined, findings: [{ severity: 'failure', type: 'ToolMissing', message, advice }] };
+  }
+}

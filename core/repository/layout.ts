@@ -1,0 +1,70 @@
+import { TIERS, type Compression, type Tier } from '../config/schema.ts';
+import { isBackupId } from './backupId.ts';
+
+/** Where everything stands in a repository. Keys are relative to the backend's prefix. */
+
+export { backupId as createBackupId } from './backupId.ts';
+
+export const MANIFEST_NAME = 'manifest.json';
+
+/** Segments in one object; S3 allows 10,000 parts of a multipart upload. */
+export const SEGMENTS_PER_OBJECT = 8192;
+
+const NUMBER_DIGITS = 3;
+
+export interface BackupLocation {
+  readonly source: string;
+  readonly tier: Tier;
+  readonly backup: string;
+}
+
+/** `<source>/<tier>/<backup-id>/` */
+export function backupPrefix({ source, tier, backup }: BackupLocation): string {
+  return `${source}/${tier}/${backup}/`;
+}
+
+export function manifestKey(location: BackupLocation): string {
+  return `${backupPrefix(location)}${MANIFEST_NAME}`;
+}
+
+/** The key of an object that a manifest names. */
+export function objectKey(location: BackupLocation, name: string): string {
+  return `${backupPrefix(location)}${name}`;
+}
+
+/**
+ * The name of a part's object, e.g. `database.dump.zst.enc`. `extension` is that of the part's format, without a dot.
+ * The first object, `index` 0, has no number; those after it are `.001` and so on, in the order of their bytes.
+ */
+export function objectName(part: string, extension: string, compression: Compression['type'], index = 0): string {
+  const compressed = compression === 'zstd' ? 'zst' : 'gz';
+  const number = index === 0 ? '' : `.${String(index).padStart(NUMBER_DIGITS, '0')}`;
+  return `${part}.${extension}.${compressed}.enc${number}`;
+}
+
+/** How many objects a part of so many segments becomes. */
+export function objectCount(segments: number): number {
+  return Math.max(1, Math.ceil(segments / SEGMENTS_PER_OBJECT));
+}
+
+/** Which object of its part, and which segment of that object, a segment is. All count from 0. */
+export function placeOfSegment(segment: number): { readonly object: number; readonly segment: number } {
+  return { object: Math.floor(segment / SEGMENTS_PER_OBJECT), segment: segment % SEGMENTS_PER_OBJECT };
+}
+
+/** Reads a manifest's key back; undefined for any other key. */
+export function parseManifestKey(key: string): BackupLocation | undefined {
+  const elements = key.split('/');
+  if (elements.length !== 4 || elements[3] !== MANIFEST_NAME) return undefined;
+  return parseBackupPrefix(`${elements.slice(0, 3).join('/')}/`);
+}
+
+/** Reads `<source>/<tier>/<backup-id>/` back; undefined for anything else. */
+export function parseBackupPrefix(prefix: string): BackupLocation | undefined {
+  const [source, tierName, backup, rest, ...more] = prefix.split('/');
+  const tier = TIERS.find((known) => known === tierName);
+  if (!source || tier === undefined || !backup || rest !== '' || more.length > 0 || !isBackupId(backup)) {
+    return undefined;
+  }
+  return { source, tier, backup };
+}

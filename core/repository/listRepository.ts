@@ -1,0 +1,125 @@
+import { isHoldfastError, type HoldfastError } from '../errors.ts';
+import type { CheckingKey } from '../seal/keys.ts';
+import { mapInOrder } from '../seal/inOrder.ts';
+import type { Backend } from '../storage/backend.ts';
+import { collect } from './asyncItems.ts';
+import { manifestKey, parseBackupPrefix, type BackupLocation } from './layout.ts';
+import type { Manifest } from './manifest.ts';
+import { noSuchBackup } from './noSuchBackup.ts';
+import { readManifest, type ReadManifest } from './readManifest.ts';
+
+export interface RepositoryFilter {
+  readonly source?: string | undefined;
+  readonly tier?: string | undefined;
+}
+
+/** A backup found on a backend by its manifest, or a manifest that cannot be trusted. */
+export type FoundBackup =
+  | ({ readonly key: string; readonly problem?: undefined } & ReadManifest)
+  | { readonly key: string; readonly problem: HoldfastError };
+
+/**
+ * Every backup on a backend, folder by folder, in no order of time. A folder without a manifest holds no backup and is
+ * left out; a manifest that is damaged, wrongly signed or in another backup's place is handed out with its problem.
+ * Without checking keys no signature is checked. Throws BackendUnreachable, BackendRefused.
+ */
+export async function* listRepository(
+  backend: Backend,
+  checkingKeys: readonly CheckingKey[] | undefined,
+  filter: RepositoryFilter = {},
+  signal?: AbortSignal,
+): AsyncGenerator<FoundBackup, void> {
+  const folders = backupFolders(backend, filter, signal);
+  const found = mapInOrder(folders, MANIFESTS_AT_ONCE, (folder) => findIn(backend, folder, checkingKeys, signal));
+  for await (const backup of found) if (backup) yield backup;
+}
+
+/** What a whole repository holds, sorted by the time in the manifests, newest first. */
+export interface Repository {
+  readonly backups: readonly (ReadManifest & { readonly key: string })[];
+  readonly problems: readonly { readonly key: string; readonly problem: HoldfastError }[];
+}
+
+/** `listRepository` at once. */
+export async function readRepository(
+  backend: Backend,
+  checkingKeys: readonly CheckingKey[] | undefined,
+  filter: RepositoryFilter = {},
+  signal?: AbortSignal,
+): Promise<Repository> {
+  const all = await collect(listRepository(backend, checkingKeys, filter, signal));
+  return {
+    backups: all
+      .filter((found) => found.problem === undefined)
+      .toSorted((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt)),
+    problems: all.filter((found) => found.problem !== undefined),
+  };
+}
+
+/**
+ * The newest backup of a source (and kind) on a backend, by the time in its manifest. A manifest that cannot be trusted
+ * may have been the newest, so it is an answer too: `problems`.
+ */
+export async function newestBackup(
+  backend: Backend,
+  checkingKeys: readonly CheckingKey[] | undefined,
+  wanted: { readonly source: string; readonly kind?: Manifest['kind'] },
+  signal?: AbortSignal,
+): Promise<{ readonly newest: ReadManifest | undefined; readonly problems: Repository['problems'] }> {
+  const { backups, problems } = await readRepository(backend, checkingKeys, { source: wanted.source }, signal);
+  const newest = backups.find(({ manifest }) => wanted.kind === undefined || manifest.kind === wanted.kind);
+  return { newest, problems };
+}
+
+/**
+ * The folder on a backend whose name is this id, or the only one that begins so. Whether a backup lies in it is for
+ * `readManifest` to say. Throws InvalidInput naming the nearest ids, BackendUnreachable, BackendRefused.
+ */
+export async function findPlace(backend: Backend, idOrPrefix: string, signal?: AbortSignal): Promise<BackupLocation> {
+  const places = await collect(backupFolders(backend, {}, signal));
+  const exact = places.find(({ backup }) => backup === idOrPrefix);
+  const [first, second] = places.filter(({ backup }) => idOrPrefix !== '' && backup.startsWith(idOrPrefix));
+  if (exact) return exact;
+  if (first && !second) return first;
+  throw noSuchBackup(
+    idOrPrefix,
+    places.map(({ backup }) => backup),
+  );
+}
+
+/** Small objects: waiting for each in turn would take a round trip a backup. */
+const MANIFESTS_AT_ONCE = 8;
+
+async function* backupFolders(
+  backend: Backend,
+  filter: RepositoryFilter,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<BackupLocation, void> {
+  for await (const source of backend.listDirectories('', signal)) {
+    if (filter.source !== undefined && filter.source !== source) continue;
+    for await (const tier of backend.listDirectories(`${source}/`, signal)) {
+      if (filter.tier !== undefined && filter.tier !== tier) continue;
+      for await (const id of backend.listDirectories(`${source}/${tier}/`, signal)) {
+        const location = parseBackupPrefix(`${source}/${tier}/${id}/`);
+        if (location) yield location;
+      }
+    }
+  }
+}
+
+async function findIn(
+  backend: Backend,
+  folder: BackupLocation,
+  checkingKeys: readonly CheckingKey[] | undefined,
+  signal: AbortSignal | undefined,
+): Promise<FoundBackup | undefined> {
+  const key = manifestKey(folder);
+  try {
+    return { key, ...(await readManifest(backend, folder, checkingKeys, signal)) };
+  } catch (error) {
+    if (isHoldfastError(error, 'ObjectMissing')) return undefined;
+    if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing'))
+      return { key, problem: error };
+    throw error;
+  }
+}

@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+import { createGunzip, zstdDecompress } from 'node:zlib';
+import type { Compression } from '../config/schema.ts';
+import { byteReader } from './byteReader.ts';
+import { FRAMES_IN_FLIGHT, MAXIMUM_FRAME_BYTES } from './compress.ts';
+import { mapInOrder } from './inOrder.ts';
+import { readZstdFrame, type ZstdFrame } from './zstdFrames.ts';
+
+const decompressZstd = promisify(zstdDecompress);
+
+/** Bytes that cannot be compressed grow by 3 for every block of 128 KiB; this is more. */
+const MAXIMUM_COMPRESSED_FRAME_BYTES = MAXIMUM_FRAME_BYTES + 2 ** 16;
+
+/**
+ * Decompresses a stream of frames or members to its end, checking every checksum. Throws a plain Error for anything but
+ * whole frames one after the other: a cut one, foreign bytes behind or between, a frame above the format's limit.
+ */
+export function decompress(compressed: AsyncIterable<Buffer>, type: Compression['type']): AsyncGenerator<Buffer> {
+  return type === 'zstd' ? decompressFrames(compressed) : decompressMembers(compressed);
+}
+
+async function* decompressFrames(compressed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* mapInOrder(zstdFrames(compressed), FRAMES_IN_FLIGHT, ({ bytes, originalBytes }) => {
+    if (originalBytes !== undefined && originalBytes > MAXIMUM_FRAME_BYTES) {
+      throw new Error('a compression frame claims more bytes than a frame may hold');
+    }
+    return decompressZstd(bytes, {
+      maxOutputLength: MAXIMUM_FRAME_BYTES,
+      // The size is only claimed, so it sizes a buffer but is not believed.
+      chunkSize: Math.max(64, originalBytes ?? MAXIMUM_FRAME_BYTES),
+    });
+  });
+}
+
+async function* zstdFrames(compressed: AsyncIterable<Buffer>): AsyncGenerator<ZstdFrame> {
+  const source = compressed[Symbol.asyncIterator]();
+  try {
+    const reader = byteReader(source);
+    let frames = 0;
+    for (;;) {
+      const frame = await readZstdFrame(reader, MAXIMUM_COMPRESSED_FRAME_BYTES);
+      if (frame === undefined) break;
+      frames++;
+      yield frame;
+    }
+    if (frames === 0) throw new Error('there is no compression frame at all');
+  } finally {
+    await source.return?.();
+  }
+}
+
+/** Node's gunzip reads all members and finds a cut one, but ignores zeros behind the last. */
+async function* decompressMembers(compressed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip({ chunkSize: 2 ** 18 });
+  let fed = 0;
+  const feeding = (async () => {
+    for await (const chunk of compressed) {
+      fed += chunk.length;
+      if (!gunzip.write(chunk)) await once(gunzip, 'drain');
+    }
+    gunzip.end();
+  })();
+  feeding.catch((error: Error) => gunzip.destroy(error));
+  yield* gunzip;
+  await feeding;
+  if (gunzip.bytesWritten !== fed) throw new Error('foreign bytes follow the last member');
+}

@@ -1,0 +1,69 @@
+import type { ByteReader } from './byteReader.ts';
+
+/** One whole zstd frame, and how many bytes it says it becomes, where it says so. */
+export interface ZstdFrame {
+  readonly bytes: Buffer;
+  readonly originalBytes: number | undefined;
+}
+
+const MAGIC = 0xfd2fb528;
+/** An RLE block is one byte long, whatever it becomes. */
+const RLE = 1;
+const RESERVED = 3;
+
+/**
+ * Cuts the next frame out of a stream of concatenated zstd frames (RFC 8878, section 3.1.1); undefined at the end of the stream.
+ * Needed because Node's zstd stream stops without an error after the first frame and drops what follows in the chunk.
+ * Throws an Error for what is no frame, a cut one, or one longer than `limit` bytes.
+ */
+export async function readZstdFrame(reader: ByteReader, limit: number): Promise<ZstdFrame | undefined> {
+  if (await reader.atEnd()) return undefined;
+  const pieces: Buffer[] = [];
+  let length = 0;
+  const take = async (bytes: number): Promise<Buffer> => {
+    length += bytes;
+    if (length > limit) throw new Error('a compression frame is longer than a frame can be');
+    const piece = await reader.read(bytes);
+    if (piece === undefined) throw new Error('a compression frame is cut');
+    pieces.push(piece);
+    return piece;
+  };
+
+  if ((await take(4)).readUInt32LE() !== MAGIC) throw new Error('what follows is no compression frame');
+  const { hasChecksum, originalBytes } = await readFrameHeader(take);
+  if (!hasChecksum) throw new Error('a compression frame has no checksum');
+  for (let last = false; !last;) {
+    const header = (await take(3)).readUIntLE(0, 3);
+    last = (header & 1) === 1;
+    const type = (header >>> 1) & 3;
+    if (type === RESERVED) throw new Error('a compression block is malformed');
+    await take(type === RLE ? 1 : header >>> 3);
+  }
+  await take(4);
+  return { bytes: Buffer.concat(pieces, length), originalBytes };
+}
+
+/** The frame header's descriptor says which fields follow: window, dictionary id, content size (3.1.1.1). */
+async function readFrameHeader(take: (bytes: number) => Promise<Buffer>) {
+  const descriptor = (await take(1)).readUInt8();
+  const singleSegment = (descriptor & 0x20) !== 0;
+  if (!singleSegment) await take(1);
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0;
+  if (dictionaryBytes > 0) await take(dictionaryBytes);
+  const sizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0;
+  const originalBytes = sizeBytes === 0 ? undefined : contentSize(await take(sizeBytes));
+  return { hasChecksum: (descriptor & 4) !== 0, originalBytes };
+}
+
+function contentSize(field: Buffer): number {
+  switch (field.length) {
+    case 1:
+      return field.readUInt8();
+    case 2:
+      return field.readUInt16LE() + 256;
+    case 4:
+      return field.readUInt32LE();
+    default:
+      return Number(field.readBigUInt64LE());
+  }
+}

@@ -1,0 +1,16 @@
+import type { LocalBackendConfiguration } from '../config/schema.ts';
+import type { Backend } from './backend.ts';
+import { openLocalBackend } from './local.ts';
+import { openS3Backend } from './s3.ts';
+import type { S3BackendSettings } from './s3Profiles.ts';
+
+/** A backend's configuration with every secret resolved to its value. */
+export type BackendSettings = LocalBackendConfiguration | S3BackendSettings;
+
+/**
+ * The backend called `name`. Nothing is connected or touched before its first use; throws InvalidConfiguration for
+ * settings that cannot work.
+ */
+export function openBackend(name: string, settings: BackendSettings): Backend {
+  return settings.type === 'local' ? openLocalBackend(name, settings) : openS3Backend(name, settings);
+}

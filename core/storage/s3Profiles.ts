@@ -1,0 +1,88 @@
+import type { S3BackendConfiguration } from '../config/schema.ts';
+import { HoldfastError } from '../errors.ts';
+
+/** An S3 backend's configuration with its secrets' values in place of their references. */
+export interface S3BackendSettings extends Omit<
+  S3BackendConfiguration,
+  'accessKeyId' | 'secretAccessKey' | 'sessionToken'
+> {
+  readonly accessKeyId?: string | undefined;
+  readonly secretAccessKey?: string | undefined;
+  readonly sessionToken?: string | undefined;
+}
+
+/** How one service differs from the others, on the wire. */
+export interface S3Profile {
+  readonly region: string;
+  /** Undefined: the SDK's own address for the region. */
+  readonly endpoint: string | undefined;
+  readonly pathStyle: boolean;
+  /** Integrity header sent with each body, beside the signed `x-amz-content-sha256`. */
+  readonly checksum: 'sha256' | 'md5' | 'none';
+  /**
+   * Whether `If-None-Match: *` on a put can be relied on. `maybe`: some servers ignore it and some refuse it, so a HEAD
+   * goes first.
+   */
+  readonly conditionalPut: 'yes' | 'no' | 'maybe';
+}
+
+/**
+ * The rules of a provider with what the configuration overrides. Throws InvalidConfiguration for what is missing.
+ *
+ * - aws: SHA-256 checksums; conditional writes since 2024 ("Add preconditions to S3 operations", S3 User Guide).
+ * - r2: region `auto`, endpoint by account; SHA-256 as composite checksum and If-None-Match on PutObject stand in its
+ *   "S3 API compatibility" page, which also asks for equal part sizes.
+ * - b2: endpoint by region; answers 400 to `x-amz-checksum-*`, takes Content-MD5; no conditional write.
+ * - generic: the headers of aws, but trusted less.
+ */
+export function s3ProfileOf(backend: string, settings: S3BackendSettings): S3Profile {
+  return {
+    ...PROFILES[settings.provider](backend, settings),
+    ...(settings.pathStyle !== undefined && { pathStyle: settings.pathStyle }),
+    ...(settings.checksum !== undefined && { checksum: settings.checksum }),
+  };
+}
+
+type Provider = S3BackendSettings['provider'];
+
+const PROFILES: Readonly<Record<Provider, (backend: string, settings: S3BackendSettings) => S3Profile>> = {
+  aws: (backend, { region, endpoint }) => ({
+    region: region ?? missing(backend, 'region', 'the region of the bucket, e.g. eu-central-1'),
+    endpoint,
+    pathStyle: false,
+    checksum: 'sha256',
+    conditionalPut: 'yes',
+  }),
+  r2: (backend, { region, endpoint, accountId }) => ({
+    region: region ?? 'auto',
+    endpoint:
+      endpoint ??
+      `https://${accountId ?? missing(backend, 'accountId', 'the Cloudflare account id')}.r2.cloudflarestorage.com`,
+    pathStyle: true,
+    checksum: 'sha256',
+    conditionalPut: 'yes',
+  }),
+  b2: (backend, { region, endpoint }) => {
+    const needed = region ?? missing(backend, 'region', "the region in the bucket's endpoint, e.g. us-east-005");
+    return {
+      region: needed,
+      endpoint: endpoint ?? `https://s3.${needed}.backblazeb2.com`,
+      pathStyle: true,
+      checksum: 'md5',
+      conditionalPut: 'no',
+    };
+  },
+  generic: (backend, { region, endpoint }) => ({
+    region: region ?? 'us-east-1',
+    endpoint: endpoint ?? missing(backend, 'endpoint', 'the address of the service, e.g. https://s3.example.com'),
+    pathStyle: true,
+    checksum: 'sha256',
+    conditionalPut: 'maybe',
+  }),
+};
+
+function missing(backend: string, key: string, what: string): never {
+  throw new HoldfastError('InvalidConfiguration', `backend ${backend}: ${key} is missing`, {
+    advice: `Set backends.${backend}.${key} in holdfast.yaml: ${what}.`,
+  });
+}

@@ -1,0 +1,138 @@
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Scope } from './directories.ts';
+import { testS3 } from './servers.ts';
+
+/** Stands before the shared S3 server: notes every request as it came over the wire, and does harm where asked to. */
+
+export interface WireRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: Buffer;
+  /** PutObject, UploadPart, ... as the SDK names it. */
+  readonly operation: string;
+}
+
+export type Fault =
+  /** Answers in the server's place; the request does not reach it. */
+  | { kind: 'answer'; status: number; code?: string }
+  /** Takes effect on the server, then the connection breaks without an answer. */
+  | { kind: 'loseAnswer' }
+  /** Takes effect on the server, whose answer is replaced. */
+  | { kind: 'replaceAnswer'; status: number; code: string }
+  /** The connection breaks before the request reaches the server. */
+  | { kind: 'reset' }
+  /** Nothing ever comes back. */
+  | { kind: 'hang' }
+  /** The answer's body breaks off, or stops flowing, after so many bytes. */
+  | { kind: 'cutBody' | 'stallBody'; after: number };
+
+export interface S3Proxy {
+  readonly endpoint: string;
+  readonly requests: WireRequest[];
+  /** Asked for each request; undefined lets it pass. */
+  fault: (request: WireRequest) => Fault | undefined;
+  of(operation: string): WireRequest[];
+}
+
+export async function startS3Proxy(scope: Scope): Promise<S3Proxy> {
+  const target = new URL(testS3().endpoint);
+  const proxy: S3Proxy = {
+    endpoint: '',
+    requests: [],
+    fault: () => undefined,
+    of: (operation) => proxy.requests.filter((request) => request.operation === operation),
+  };
+  const server = createServer((incoming, outgoing) => {
+    void handle(proxy, target, incoming, outgoing);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  scope.after(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+  const { port } = server.address() as AddressInfo;
+  return Object.assign(proxy, { endpoint: `http://127.0.0.1:${port}` });
+}
+
+/** The first so many requests of an operation get the fault. */
+export function firstOf(operation: string, count: number, fault: Fault): S3Proxy['fault'] {
+  let left = count;
+  return (request) => {
+    if (request.operation !== operation || left === 0) return undefined;
+    left -= 1;
+    return fault;
+  };
+}
+
+async function handle(proxy: S3Proxy, target: URL, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  const url = new URL(incoming.url ?? '/', 'http://any');
+  const request: WireRequest = {
+    method: incoming.method ?? '',
+    path: url.pathname,
+    query: url.searchParams,
+    headers: incoming.headers,
+    body: Buffer.concat(chunks),
+    operation: operationOf(incoming.method ?? '', url.searchParams),
+  };
+  proxy.requests.push(request);
+  const fault = proxy.fault(request);
+  if (fault?.kind === 'hang') return;
+  if (fault?.kind === 'reset') incoming.socket.resetAndDestroy();
+  else if (fault?.kind === 'answer') answerError(outgoing, fault.status, fault.code);
+  else await forward(target, request, incoming, outgoing, fault);
+}
+
+async function forward(
+  target: URL,
+  request: WireRequest,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  fault: Fault | undefined,
+): Promise<void> {
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const { hostname, port } = target;
+    // The host header stays the proxy's: it is part of what was signed.
+    httpRequest({ hostname, port, method: request.method, path: incoming.url, headers: request.headers }, resolve)
+      .on('error', reject)
+      .end(request.body);
+  });
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  const body = Buffer.concat(chunks);
+  if (fault?.kind === 'loseAnswer') {
+    incoming.socket.destroy();
+  } else if (fault?.kind === 'replaceAnswer') {
+    answerError(outgoing, fault.status, fault.code);
+  } else if (fault?.kind === 'cutBody' || fault?.kind === 'stallBody') {
+    outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
+    outgoing.write(body.subarray(0, fault.after));
+    await delay(100);
+    if (fault.kind === 'cutBody') incoming.socket.destroy();
+  } else {
+    outgoing.writeHead(answer.statusCode ?? 0, answer.headers).end(body);
+  }
+}
+
+function answerError(outgoing: ServerResponse, status: number, code: string | undefined): void {
+  const body = code === undefined ? '' : `<Error><Code>${code}</Code><Message>said the proxy</Message></Error>`;
+  outgoing.writeHead(status, { 'content-type': 'application/xml' }).end(body);
+}
+
+function operationOf(method: string, query: URLSearchParams): string {
+  const named = query.get('x-id');
+  if (named !== null) return named;
+  if (query.has('uploads')) return method === 'POST' ? 'CreateMultipartUpload' : 'ListMultipartUploads';
+  if (query.has('uploadId')) return method === 'POST' ? 'CompleteMultipartUpload' : 'AbortMultipartUpload';
+  if (query.has('list-type')) return 'ListObjectsV2';
+  return method === 'HEAD' ? 'HeadObject' : method;
+}

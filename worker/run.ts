@@ -1,0 +1,105 @@
+import { DefaultLogger, NativeConnection, Runtime, TransportError, Worker, type LogEntry } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities } from '../activities/createActivities.ts';
+import type { Configuration } from '../core/config/schema.ts';
+import { HoldfastError, messageOf } from '../core/errors.ts';
+import { temporalTarget } from './connection.ts';
+import { openDependencies } from './dependencies.ts';
+import { loadWorkflowBundle } from './workflowBundle.ts';
+
+export interface WorkerOptions {
+  readonly configuration: Configuration;
+  readonly log: Logger;
+  /** Aborted to make the worker finish what it can and stop. */
+  readonly signal: AbortSignal;
+  /** Called once, when the worker takes tasks. */
+  readonly onReady: (ready: WorkerReady) => void;
+}
+
+export interface WorkerReady {
+  readonly address: string;
+  readonly namespace: string;
+  readonly taskQueue: string;
+  readonly spoolQueue: string;
+}
+
+/** How long steps may go on after the worker was told to stop; then they are cancelled, and taken over by another. */
+const SHUTDOWN_GRACE = '10s';
+const SHUTDOWN_FORCE = '20s';
+
+/**
+ * Runs a worker until its signal aborts: one poller for the workflows and for steps any host can do, one for the steps
+ * that need this host's spool. Rejects with `TemporalUnreachable` when the server cannot be reached.
+ */
+export async function runWorker({ configuration, log, signal, onReady }: WorkerOptions): Promise<void> {
+  installLogger(log);
+  const target = await temporalTarget(configuration);
+  const [workflowBundle, dependencies, connection] = await Promise.all([
+    loadWorkflowBundle(log),
+    openDependencies(configuration, log),
+    connect(target),
+  ]);
+  try {
+    // A catalog that is away is no reason not to back up.
+    await dependencies
+      .catalog()
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the catalog is away'));
+    const activities = createActivities(dependencies);
+    const common = {
+      connection,
+      namespace: target.namespace,
+      activities,
+      shutdownGraceTime: SHUTDOWN_GRACE,
+      shutdownForceTime: SHUTDOWN_FORCE,
+      // Cancellation, pause and reset reach an activity only on a heartbeat that is really sent.
+      maxHeartbeatThrottleInterval: '10s',
+    } as const;
+    const workers = await Promise.all([
+      Worker.create({ ...common, taskQueue: configuration.temporal.taskQueue, workflowBundle }),
+      Worker.create({ ...common, taskQueue: dependencies.spoolQueue }),
+    ]);
+    const shutdown = () => {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    };
+    signal.addEventListener('abort', shutdown, { once: true });
+    const running = workers.map((worker) =>
+      worker.run().finally(() => {
+        // One poller alone would take tasks that the other has to finish.
+        shutdown();
+      }),
+    );
+    if (signal.aborted) shutdown();
+    const { taskQueue } = configuration.temporal;
+    onReady({ address: target.address, namespace: target.namespace, taskQueue, spoolQueue: dependencies.spoolQueue });
+    const ended = await Promise.allSettled(running);
+    for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
+  } finally {
+    await dependencies.close();
+    await connection.close();
+  }
+}
+
+async function connect({ address, options }: Awaited<ReturnType<typeof temporalTarget>>): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect(options);
+  } catch (error) {
+    if (!(error instanceof TransportError)) throw error;
+    throw new HoldfastError(
+      'TemporalUnreachable',
+      `Temporal's server at ${address} cannot be reached: ${error.message}`,
+      {
+        advice: 'Start it, or correct temporal.address. `holdfast worker --embedded` brings a server of its own.',
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Temporal's own log lines join ours. */
+function installLogger(log: Logger): void {
+  const write = ({ level, message, meta }: LogEntry) => {
+    const method = ({ TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const)[level];
+    log[method]({ ...meta }, message);
+  };
+  Runtime.install({ logger: new DefaultLogger('INFO', write) });
+}
