@@ -1,7 +1,6 @@
 import { dumpSource } from '../core/backup/dumpSource.ts';
 import type { BackupStep } from '../core/backup/run.ts';
 import { unknownName } from '../core/config/open.ts';
-import { needsMd5 } from '../core/storage/openBackend.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';
 
@@ -22,10 +21,6 @@ export const dumpStep =
       access: await dependencies.databaseAccess(assignment.source),
       recipients: await keys.sealing(plan.encryptTo),
       spool,
-      md5: assignment.backends.some((name) => {
-        const backend = configuration.backends[name];
-        return backend !== undefined && needsMd5(backend);
-      }),
       signal: context.signal,
       onProgress: (part) => {
         context.checkpoint(part);

@@ -1,5 +1,5 @@
 import type { SealedCopyStep, StepTime } from '../core/backup/run.ts';
-import { chooseRestoreProgram } from '../core/postgres/restoreProgram.ts';
+import { findRestoreProgram } from '../core/postgres/restoreProgram.ts';
 import { openCopy, verifyStored, type CopyReport, type VerifyOptions } from '../core/repository/verify.ts';
 import type { Dependencies } from './dependencies.ts';
 import { manifestFor } from './support/manifest.ts';
@@ -23,7 +23,7 @@ export const openStep = (dependencies: Dependencies) => async (context: StepCont
   const report = await openCopy(await backends.get(step.backend), manifest, {
     ...optionsFor(dependencies, context, step),
     openingKeys: await keys.opening(),
-    pgRestore: await chooseRestoreProgram(manifest),
+    pgRestore: manifest.database ? await findRestoreProgram(manifest.database.clientVersion) : undefined,
   });
   return proven(report);
 };

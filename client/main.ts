@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { HoldfastError } from '../core/errors.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -33,6 +35,8 @@ export function buildProgram(terminal: Terminal): Command {
   ]);
   addConfigCommand(program, terminal);
   addDemoCommand(program, terminal);
+  addWorkerCommand(program, terminal);
+  addBackupCommand(program, terminal);
   return program;
 }
 

@@ -60,6 +60,8 @@ export interface Terminal extends Omit<TerminalParts, 'interrupted'> {
   warn(text: string): void;
   /** Prints an error and gives the exit code that belongs to it. */
   fail(error: unknown): ExitCode;
+  /** The same for a run that failed but has more to tell: its document goes beside the error, its text before it. */
+  failWith(error: unknown, document: object, describe: () => string): ExitCode;
   /** Colours text for standard output, where that is a terminal. */
   paint(style: Style, text: string): string;
   /** A table for people: a head and rows of equal length. */
@@ -108,6 +110,14 @@ export function createTerminal(parts: TerminalParts): Terminal {
       if (verbose) writeLine(stderr, stackOf(error));
       return exitCodeOf(error);
     },
+    failWith(error, document, describe) {
+      if (json) {
+        writeLine(stdout, JSON.stringify({ error: describeError(error), ...document }, undefined, 2));
+        return exitCodeOf(error);
+      }
+      writeLine(stdout, describe());
+      return terminal.fail(error);
+    },
     paint: (style, text) => paintOn(stdout, style, text),
     table(head, rows) {
       return renderTable(
@@ -129,7 +139,7 @@ export function createTerminal(parts: TerminalParts): Terminal {
 }
 
 export interface ErrorReport {
-  readonly type: ErrorType | 'Unexpected';
+  readonly type: ErrorType;
   readonly message: string;
   readonly advice?: string;
 }

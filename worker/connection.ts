@@ -8,7 +8,7 @@ export interface TemporalTarget {
   /** For `NativeConnection.connect` and `Connection.connect` alike. */
   readonly options: {
     readonly address: string;
-    readonly tls?: ReturnType<typeof loadClientConnectConfig>['connectionOptions']['tls'];
+    readonly tls?: NonNullable<ReturnType<typeof loadClientConnectConfig>['connectionOptions']['tls']>;
     readonly apiKey?: string;
     readonly metadata?: Record<string, string>;
   };
@@ -33,7 +33,7 @@ export async function temporalTarget({ temporal }: Configuration): Promise<Tempo
     options: {
       address,
       // Temporal Cloud's API keys are only sent over TLS.
-      ...(tls !== undefined ? { tls } : key !== undefined && { tls: true }),
+      ...(tls ? { tls } : key !== undefined && { tls: true }),
       ...(typeof key === 'string' && { apiKey: key }),
       ...(metadata !== undefined && { metadata: metadata as Record<string, string> }),
     },

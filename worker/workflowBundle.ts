@@ -6,6 +6,9 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { codeOf, messageOf } from '../core/errors.ts';
 
+/** Webpack's own progress is nobody's business; what fails is thrown. */
+const silent = () => undefined;
+
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BUNDLE = path.join(ROOT, 'build', 'workflows.js');
 const FINGERPRINT = path.join(ROOT, 'build', 'workflows.fingerprint');
@@ -36,10 +39,8 @@ export async function buildWorkflowBundle(): Promise<void> {
 }
 
 function bundleWorkflows() {
-  const silent = () => undefined;
   return bundleWorkflowCode({
     workflowsPath: path.join(ROOT, 'workflows', 'index.ts'),
-    // Webpack's own progress; what fails is thrown.
     logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent, log: silent },
   });
 }

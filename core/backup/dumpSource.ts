@@ -10,7 +10,7 @@ import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
 import { beginAttempt } from '../spool/attemptWriter.ts';
 import type { Spool } from '../spool/spool.ts';
-import { checkDatabaseFloors } from './floors.ts';
+import { plausibilityWarnings } from './databaseFloors.ts';
 import type { PartSource } from './part.ts';
 import type { BackupAssignment, PartProgress, SealedBackup } from './run.ts';
 import { sealParts } from './sealParts.ts';
@@ -25,8 +25,6 @@ export interface DumpSourceOptions {
   readonly access: DatabaseAccess | undefined;
   readonly recipients: readonly SealingKey[];
   readonly spool: Spool;
-  /** Some backend of the plan asks for MD5. */
-  readonly md5: boolean;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: PartProgress) => void;
 }
@@ -37,7 +35,7 @@ export interface DumpSourceOptions {
  */
 export async function dumpSource(options: DumpSourceOptions): Promise<SealedBackup> {
   const { id, spool, plan, signal } = options;
-  const attempt = await beginAttempt(spool, id, { md5: options.md5 });
+  const attempt = await beginAttempt(spool, id);
   try {
     const sealed = await withSourceParts(options, async ({ parts, database }) => {
       const sealedParts = await sealParts({
@@ -58,9 +56,9 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
         warnings: warningsOf(sealedParts),
       };
     });
-    checkDatabaseFloors(sealed.parts, plan.floors, options.assignment);
+    const warnings = plausibilityWarnings(sealed, plan.floors, options.assignment);
     await attempt.end();
-    return sealed;
+    return { ...sealed, warnings: [...sealed.warnings, ...warnings] };
   } catch (error) {
     await attempt.discard();
     throw error;

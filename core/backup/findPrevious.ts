@@ -5,7 +5,7 @@ import { isHoldfastError, messageOf } from '../errors.ts';
 import { newestBackup } from '../repository/listRepository.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { BackupJob } from './chooseJob.ts';
-import { databaseBytesOf } from './floors.ts';
+import { dumpBytesOf } from './databaseFloors.ts';
 import type { PreviousBackup } from './run.ts';
 
 export interface FindPreviousOptions {
@@ -54,10 +54,14 @@ async function findInStorages({ source, job, backends, keys, signal }: FindPrevi
 }
 
 function factsOf(manifest: Manifest): PreviousBackup {
-  const databaseBytes = databaseBytesOf(manifest.parts);
+  const { database, parts } = manifest;
+  const dumpBytes = dumpBytesOf(parts);
   return {
     id: manifest.id,
-    storedBytes: manifest.parts.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
-    ...(databaseBytes !== undefined && { databaseBytes }),
+    storedBytes: parts.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
+    ...(database &&
+      dumpBytes !== undefined && {
+        database: { name: database.name, systemIdentifier: database.systemIdentifier, dumpBytes },
+      }),
   };
 }

@@ -3,8 +3,10 @@ import type { Keys } from '../config/open.ts';
 import { HoldfastError } from '../errors.ts';
 import { inspectTree } from '../files/inspectTree.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
-import { inspectDatabase } from '../postgres/inspect.ts';
+import { checkFloors } from '../postgres/floors.ts';
+import { inspectDatabase } from '../postgres/preflight.ts';
 import { spoolFreeBytes, type Spool } from '../spool/spool.ts';
+import { acceptFindings } from './acceptFindings.ts';
 import { chooseJob, type BackupJob } from './chooseJob.ts';
 import type { BackupAssignment, BackupInput, PreviousBackup } from './run.ts';
 import { includesDatabase, treesOf } from './scope.ts';
@@ -61,24 +63,9 @@ async function inspectSourceDatabase(
   signal: AbortSignal,
 ): Promise<void> {
   if (access === undefined || !includesDatabase(kind)) return;
-  const inspection = await inspectDatabase(access, signal);
-  const failures = inspection.findings.filter(({ severity }) => severity === 'failure');
-  if (failures.length > 0) {
-    throw new HoldfastError('SourceRefused', failures.map(({ message }) => message).join('\n'), {
-      advice: [...new Set(failures.flatMap(({ advice }) => advice ?? []))].join('\n'),
-    });
-  }
-  for (const { message, advice } of inspection.findings) warnings.push(advice ? `${message}. ${advice}` : message);
-  if (inspection.tables === 0 && !plan.floors.allowEmpty) {
-    throw new HoldfastError(
-      'FloorViolated',
-      `The database ${access.name} on ${access.host}:${access.port} has not a single table.`,
-      {
-        advice:
-          'Check that the source names the right database. If it is empty on purpose, set floors.allowEmpty in the plan.',
-      },
-    );
-  }
+  const { server, findings } = await inspectDatabase(access, { signal });
+  const empty = checkFloors({ name: access.name, tables: server.tables }, plan.floors);
+  warnings.push(...acceptFindings([...findings, ...empty]));
 }
 
 async function inspectTrees({ source, kind }: BackupJob, warnings: string[], signal: AbortSignal): Promise<void> {

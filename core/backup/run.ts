@@ -53,8 +53,13 @@ export interface BackupAssignment {
 export interface PreviousBackup {
   readonly id: string;
   readonly storedBytes: number;
-  /** Uncompressed bytes of its database part and rows. */
-  readonly databaseBytes?: number;
+  /** Of its database, where it holds one. */
+  readonly database?: {
+    readonly name: string;
+    readonly systemIdentifier?: string | undefined;
+    /** Uncompressed bytes of `database` and all `rows-N` together. */
+    readonly dumpBytes: number;
+  };
   /** From the start of the run to its end, in milliseconds. */
   readonly duration?: number;
 }

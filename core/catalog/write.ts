@@ -4,14 +4,25 @@ import type { Manifest } from '../repository/manifest.ts';
 import { inTransaction, type Catalog } from './catalog.ts';
 import type { BackupRecord, CopyRecord, VerificationRecord } from './record.ts';
 
-/** Writes what is known of a backup and its copies. Repeating it with the same record changes nothing. Throws CatalogUnavailable. */
-export async function recordBackup(catalog: Catalog, record: BackupRecord): Promise<void> {
+/**
+ * Writes what is known of a backup, its copies and how they were proven. Repeating it with the same record changes
+ * nothing. Throws CatalogUnavailable.
+ */
+export async function recordBackup(
+  catalog: Catalog,
+  record: BackupRecord,
+  proofs: readonly VerificationRecord[] = [],
+): Promise<void> {
   await inTransaction(catalog, async (client) => {
     await upsert(client, 'backups', ['id'], backupRow(record));
     for (const copy of record.copies) {
       // One connection, one query at a time.
       // oxlint-disable-next-line eslint/no-await-in-loop
       await upsert(client, 'copies', ['backup_id', 'backend'], copyRow(record.id, copy));
+    }
+    for (const proof of proofs) {
+      // oxlint-disable-next-line eslint/no-await-in-loop
+      await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(proof));
     }
   });
 }
@@ -30,7 +41,7 @@ export async function recordVerification(catalog: Catalog, record: VerificationR
         advice: 'Record the backup first; a backup that only lies in a storage is not in the catalog.',
       });
     }
-    await upsert(client, 'verifications', ['backup_id', 'backend', 'depth', 'at'], verificationRow(record));
+    await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(record));
     // A look that could not be finished says nothing about the copy.
     if (record.outcome === 'failed') return;
     await upsert(client, 'copies', ['backup_id', 'backend'], copyAfter(record, record.outcome));
@@ -38,16 +49,20 @@ export async function recordVerification(catalog: Catalog, record: VerificationR
   });
 }
 
+const VERIFICATION_KEY = ['backup_id', 'backend', 'depth', 'at'];
+
 /** The states of section 10: every copy proven, enough of them, too few. */
 const STATE_FROM_COPIES = `
   UPDATE holdfast.backups AS backup
      SET state = CASE
-           WHEN found.good >= backup.required_copies AND found.good = found.total THEN 'verified'
+           WHEN found.good >= backup.required_copies AND found.good = found.total AND proven.opened THEN 'verified'
            WHEN found.good >= backup.required_copies THEN 'degraded'
            ELSE 'failed'
          END
     FROM (SELECT count(*) AS total, count(*) FILTER (WHERE state = 'verified') AS good
-            FROM holdfast.copies WHERE backup_id = $1) AS found
+            FROM holdfast.copies WHERE backup_id = $1) AS found,
+         (SELECT count(*) > 0 AS opened FROM holdfast.verifications
+           WHERE backup_id = $1 AND depth IN ('opened', 'restored') AND outcome = 'passed') AS proven
    WHERE backup.id = $1 AND backup.manifest IS NOT NULL`;
 
 type Row = Readonly<Record<string, string | number | null>>;

@@ -11,7 +11,7 @@ import { restoreToText } from './restoreToText.ts';
 export interface OpenPartOptions {
   readonly openingKeys: readonly OpeningKey[];
   /** Path of a pg_restore at least as new as the pg_dump that wrote the part. */
-  readonly pgRestore: string;
+  readonly pgRestore: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -79,6 +79,8 @@ const READERS: Readonly<Record<ManifestPart['format'], PartReader>> = {
 /** `pg_restore --list` would stop after the table of contents, and pass on an archive that was cut behind it. */
 async function readDump(part: ManifestPart, plaintext: AsyncGenerator<Buffer, void>, options: OpenPartOptions) {
   const { pgRestore, signal } = options;
+  if (pgRestore === undefined)
+    throw new HoldfastError('ToolMissing', `part ${part.part} needs pg_restore to be opened`);
   try {
     await drain(restoreToText(plaintext, { pgRestore, signal, output: 'discard' }));
   } catch (error) {

@@ -33,8 +33,8 @@ export interface VerifyOptions {
 
 export interface OpenOptions extends VerifyOptions {
   readonly openingKeys: readonly OpeningKey[];
-  /** Path of a pg_restore at least as new as the pg_dump that wrote the backup. */
-  readonly pgRestore: string;
+  /** Path of a pg_restore at least as new as the pg_dump that wrote the backup; needed where it holds a dump. */
+  readonly pgRestore: string | undefined;
 }
 
 /**

@@ -34,8 +34,6 @@ export interface WrittenPart {
 }
 
 export interface AttemptOptions {
-  /** Also note the MD5 of each segment: some backend of the plan asks for it. */
-  readonly md5: boolean;
   /** S3 allows 10,000 parts an object; tests use less. */
   readonly segmentsPerObject?: number;
 }
@@ -43,7 +41,7 @@ export interface AttemptOptions {
 const SEGMENTS_PER_OBJECT = 8192;
 
 /** Begins a new attempt in a directory of its own. Rejects with `SpoolFailed`. */
-export async function beginAttempt(spool: Spool, backup: string, options: AttemptOptions): Promise<AttemptWriter> {
+export async function beginAttempt(spool: Spool, backup: string, options: AttemptOptions = {}): Promise<AttemptWriter> {
   const directory = await createAttemptDirectory(spool, backup);
   const journal = await guarded(directory, () => open(path.join(directory, JOURNAL_FILE), 'ax', 0o600));
   const append = (entry: JournalEntry) => guarded(directory, () => journal.appendFile(formatEntry(entry)));
@@ -71,7 +69,6 @@ interface PartWriterOptions extends AttemptOptions {
 interface OpenSegment {
   readonly file: FileHandle;
   readonly sha256: Hash;
-  readonly md5: Hash | undefined;
   bytes: number;
 }
 
@@ -97,7 +94,6 @@ function partWriter(options: PartWriterOptions): PartWriter {
     return {
       file: await guarded(directory, () => open(file, 'wx', 0o600)),
       sha256: createHash('sha256'),
-      md5: options.md5 ? createHash('md5') : undefined,
       bytes: 0,
     };
   };
@@ -111,7 +107,6 @@ function partWriter(options: PartWriterOptions): PartWriter {
       number: segments,
       bytes: segment.bytes,
       sha256: segment.sha256.digest('hex'),
-      ...(segment.md5 && { md5: segment.md5.digest('hex') }),
     });
   };
 
@@ -129,7 +124,6 @@ function partWriter(options: PartWriterOptions): PartWriter {
     options.space(piece.length);
     await guarded(directory, () => writeFully(segment.file, piece));
     segment.sha256.update(piece);
-    segment.md5?.update(piece);
     partHash.update(piece);
     objectHash?.update(piece);
     segment.bytes += piece.length;

@@ -12,7 +12,6 @@ const journalEntry = z.discriminatedUnion('type', [
     number: z.int(),
     bytes: z.int(),
     sha256: z.string(),
-    md5: z.string().optional(),
   }),
   /** An object is whole: its producer ended well and all its segments are above. */
   z.object({ type: z.literal('object'), object: z.string(), bytes: z.int(), sha256: z.string(), segments: z.int() }),

@@ -1,3 +1,4 @@
+import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { BackupProgress } from '../../core/backup/run.ts';
 
 /** The run's story for the Web UI, in the Markdown that its current details show. */
@@ -35,19 +36,6 @@ export function describeProgress(progress: BackupProgress, verdict?: string): st
   }
   for (const warning of progress.warnings) lines.push(`- ${inCell(warning)}`);
   return lines.join('\n');
-}
-
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = bytes === 0 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 2 ** (10 * power)).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
-}
-
-export function formatDuration(milliseconds: number): string {
-  const seconds = Math.round(milliseconds / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
 function inCell(text: string): string {

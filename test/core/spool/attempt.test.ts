@@ -32,7 +32,7 @@ async function readObject(reader: AttemptReader, object: string, signal: AbortSi
 test('what is written in any sizes comes back in segments of one size', async (t) => {
   const spool = await spoolFor(t);
   const bytes = randomBytes(3 * MEBIBYTE + 12345);
-  const writer = await beginAttempt(spool, BACKUP, { md5: false });
+  const writer = await beginAttempt(spool, BACKUP);
   const part = writer.openPart(() => 'database.dump.zst.enc');
   for (let offset = 0; offset < bytes.length; offset += 300_007)
     await part.write(bytes.subarray(offset, offset + 300_007));
@@ -53,7 +53,7 @@ test('what is written in any sizes comes back in segments of one size', async (t
 test('a part that outgrows an object goes on in the next, and both hashes are right', async (t) => {
   const spool = await spoolFor(t);
   const bytes = randomBytes(5 * MEBIBYTE);
-  const writer = await beginAttempt(spool, BACKUP, { md5: true, segmentsPerObject: 2 });
+  const writer = await beginAttempt(spool, BACKUP, { segmentsPerObject: 2 });
   const part = writer.openPart((index) => (index === 0 ? 'a.enc' : `a.enc.00${index}`));
   await part.write(bytes);
   const { objects, sha256 } = await part.finish();
@@ -80,7 +80,7 @@ test('a part that outgrows an object goes on in the next, and both hashes are ri
 
 test('a reader follows the writer while it writes, and learns that an attempt was given up', async (t) => {
   const spool = await spoolFor(t);
-  const first = await beginAttempt(spool, BACKUP, { md5: false });
+  const first = await beginAttempt(spool, BACKUP);
   const part = first.openPart(() => 'a.enc');
   const reader = await nextAttempt(spool, BACKUP, undefined, t.signal);
   const seen: string[] = [];
@@ -95,7 +95,7 @@ test('a reader follows the writer while it writes, and learns that an attempt wa
   await first.close();
   assert.equal(await reader.readSegment('a.enc', 1), undefined);
 
-  const second = await beginAttempt(spool, BACKUP, { md5: false });
+  const second = await beginAttempt(spool, BACKUP);
   await following;
   assert.deepEqual(seen, ['segment', 'superseded']);
   assert.notEqual(second.directory, first.directory);
@@ -105,9 +105,9 @@ test('a reader follows the writer while it writes, and learns that an attempt wa
 
 test('[13] a new attempt takes the ciphertext of a dead one away, modes are 0700 and 0600, and nothing stays at the end', async (t) => {
   const spool = await spoolFor(t);
-  const dead = await beginAttempt(spool, BACKUP, { md5: false });
+  const dead = await beginAttempt(spool, BACKUP);
   await dead.openPart(() => 'a.enc').write(randomBytes(100));
-  const alive = await beginAttempt(spool, BACKUP, { md5: false });
+  const alive = await beginAttempt(spool, BACKUP);
   await alive.openPart(() => 'a.enc').write(randomBytes(100));
   assert.deepEqual(await readdir(dead.directory), []);
   assert.equal((await listAttempts(spool, BACKUP)).length, 2);
@@ -125,7 +125,7 @@ test('[13] a new attempt takes the ciphertext of a dead one away, modes are 0700
 
 test('[12] the limit of the spool ends the attempt with its name and the setting to raise', async (t) => {
   const spool = await spoolFor(t, MEBIBYTE);
-  const writer = await beginAttempt(spool, BACKUP, { md5: false });
+  const writer = await beginAttempt(spool, BACKUP);
   const part = writer.openPart(() => 'a.enc');
   await assert.rejects(part.write(randomBytes(MEBIBYTE + 1)), (error) => {
     assert.ok(isHoldfastError(error, 'SpoolFailed'));

@@ -1,0 +1,64 @@
+import { Option, type Command } from 'commander';
+import type { BackupInput, BackupProgress, BackupResult } from '../../core/backup/run.ts';
+import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../../core/config/schema.ts';
+import { loadFor } from '../configuration.ts';
+import { addExamples } from '../examples.ts';
+import { describeBackupResult, exitCodeOfBackup, isBackupResult, viewOfBackup } from '../backupResult.ts';
+import type { Terminal } from '../terminal.ts';
+
+interface BackupFlags {
+  readonly plan?: string;
+  readonly kind?: BackupKind;
+  readonly tier?: Tier;
+  readonly backend?: string[];
+  readonly acceptShrink?: true;
+  readonly wait: boolean;
+}
+
+export function addBackupCommand(program: Command, terminal: Terminal): void {
+  const backup = program
+    .command('backup')
+    .argument('<source>', 'name of the source')
+    .description('back up a source now, and prove every copy')
+    .option('--plan <name>', "the plan to follow (default: the source's only one)")
+    .addOption(new Option('--kind <kind>', "what of it (default: the plan's)").choices(BACKUP_KINDS))
+    .addOption(new Option('--tier <tier>', 'cadence it belongs to').choices(TIERS).default('manual'))
+    .option('--backend <name...>', "only to these backends (default: the plan's)")
+    .option('--accept-shrink', 'accept a database that shrank more than the plan allows')
+    .option('--no-wait', 'print the run and its link, and leave it to itself');
+  addExamples(backup, [
+    ['holdfast backup shop', 'by the only plan of shop'],
+    ['holdfast backup shop --plan shop-daily --kind database', 'its database only'],
+    ['holdfast backup shop --no-wait --json', 'start it from a script'],
+  ]);
+  backup.action(terminal.action((source: string, flags: BackupFlags) => startBackup(backup, source, flags, terminal)));
+}
+
+async function startBackup(command: Command, source: string, flags: BackupFlags, terminal: Terminal) {
+  const { configuration } = await loadFor(command, terminal);
+  const input: BackupInput = {
+    source,
+    tier: flags.tier ?? 'manual',
+    ...(flags.plan !== undefined && { plan: flags.plan }),
+    ...(flags.kind !== undefined && { kind: flags.kind }),
+    ...(flags.backend !== undefined && { backends: flags.backend }),
+    ...(flags.acceptShrink && { acceptShrink: true }),
+  };
+  // The worker decides by its own configuration; a misspelt name is told here, before anything runs.
+  const { chooseJob } = await import('../../core/backup/chooseJob.ts');
+  chooseJob(configuration, input);
+  const { runWorkflow } = await import('../runWorkflow.ts');
+  return runWorkflow<BackupResult, BackupProgress>({
+    configuration,
+    terminal,
+    workflowType: 'backup',
+    workflowId: `backup-${source}-${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${Math.random().toString(36).slice(2, 6)}`,
+    input,
+    summary: `Backup of ${source}`,
+    wait: flags.wait,
+    view: viewOfBackup,
+    isResult: isBackupResult,
+    describe: (result) => describeBackupResult(result, terminal),
+    exitCode: exitCodeOfBackup,
+  });
+}

@@ -1,0 +1,118 @@
+import { WorkflowExecutionAlreadyStartedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import type { Configuration } from '../core/config/schema.ts';
+import { HoldfastError } from '../core/errors.ts';
+import { showProgress, type ProgressView } from './progress.ts';
+import { connectTemporal, errorOfRun, hasWorker, type TemporalClient } from './temporal.ts';
+import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
+
+export interface RunWorkflowOptions<Result, Progress> {
+  readonly configuration: Configuration;
+  readonly terminal: Terminal;
+  readonly workflowType: string;
+  readonly workflowId: string;
+  readonly input: unknown;
+  /** One line for the Web UI's list. */
+  readonly summary: string;
+  readonly wait: boolean;
+  readonly view: (progress: Progress) => ProgressView;
+  readonly describe: (result: Result) => string;
+  readonly exitCode: (result: Result) => ExitCode;
+  /** Whether a failed run's detail is a result too, to be shown beside the error. */
+  readonly isResult: (detail: unknown) => detail is Result;
+}
+
+/**
+ * Starts a workflow and stays with it: progress while it runs, its result at the end. Ctrl-C leaves the run alone and
+ * says how to cancel it.
+ */
+export async function runWorkflow<Result, Progress>(options: RunWorkflowOptions<Result, Progress>): Promise<ExitCode> {
+  const temporal = await connectTemporal(options.configuration);
+  try {
+    return await startAndFollow(temporal, options);
+  } finally {
+    await temporal.close();
+  }
+}
+
+async function startAndFollow<Result, Progress>(
+  temporal: TemporalClient,
+  options: RunWorkflowOptions<Result, Progress>,
+): Promise<ExitCode> {
+  const { terminal, configuration } = options;
+  const { taskQueue } = configuration.temporal;
+  if (!(await hasWorker(temporal, taskQueue))) {
+    terminal.warn(
+      `no worker listens on the task queue ${taskQueue}: the run waits until one is started (holdfast worker)`,
+    );
+  }
+  const handle = await start(temporal, options);
+  const { workflowId, firstExecutionRunId: runId } = handle;
+  const link = temporal.webUiLink(workflowId, runId);
+  const run = { workflowId, runId, ...(link && { link }) };
+  if (!options.wait) {
+    terminal.answer({ started: true, ...run }, () => `Started ${workflowId}${link ? `\n${link}` : ''}`);
+    return EXIT_CODES.done;
+  }
+  terminal.note(`${workflowId} runs${link ? `: ${link}` : ''}`);
+  return follow(handle, run, options);
+}
+
+async function start<Result, Progress>({ client }: TemporalClient, options: RunWorkflowOptions<Result, Progress>) {
+  try {
+    return await client.workflow.start(options.workflowType, {
+      workflowId: options.workflowId,
+      taskQueue: options.configuration.temporal.taskQueue,
+      args: [options.input],
+      staticSummary: options.summary,
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    throw new HoldfastError('RefusedForSafety', `The run ${options.workflowId} is under way already.`, {
+      advice: 'Wait for it, or look at it in the Web UI.',
+      cause: error,
+    });
+  }
+}
+
+async function follow<Result, Progress>(
+  handle: WorkflowHandleWithFirstExecutionRunId,
+  run: { readonly workflowId: string },
+  options: RunWorkflowOptions<Result, Progress>,
+): Promise<ExitCode> {
+  const { terminal } = options;
+  const interrupted = terminal.interruption();
+  const done = new AbortController();
+  const progress = showProgress({
+    terminal,
+    poll: async () => options.view(await handle.query<Progress, []>('progress')),
+    signal: AbortSignal.any([done.signal, interrupted]),
+  });
+  try {
+    const result = await Promise.race([handle.result() as Promise<Result>, rejectOn(interrupted)]);
+    done.abort();
+    await progress;
+    terminal.answer({ ...run, ...result }, () => options.describe(result));
+    return options.exitCode(result);
+  } catch (error) {
+    done.abort();
+    await progress;
+    if (interrupted.aborted) return leave(run, terminal);
+    const { error: reason, detail } = errorOfRun(error, run.workflowId);
+    if (!options.isResult(detail)) throw reason;
+    return terminal.failWith(reason, { ...run, ...detail }, () => options.describe(detail));
+  }
+}
+
+function leave({ workflowId }: { readonly workflowId: string }, terminal: Terminal): ExitCode {
+  return terminal.fail(
+    new HoldfastError('Cancelled', `No longer watching; ${workflowId} runs on.`, {
+      advice: `Cancel it in the Web UI, or with: temporal workflow cancel --workflow-id ${workflowId}`,
+    }),
+  );
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
