@@ -98,8 +98,9 @@ async function connect({ address, options }: Awaited<ReturnType<typeof temporalT
 /** Temporal's own log lines join ours. */
 function installLogger(log: Logger): void {
   const write = ({ level, message, meta }: LogEntry) => {
+    const { taskToken: _taskToken, ...context } = meta ?? {};
     const method = ({ TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const)[level];
-    log[method]({ ...meta }, message);
+    log[method](context, message);
   };
   Runtime.install({ logger: new DefaultLogger('INFO', write) });
 }

@@ -39,6 +39,8 @@ export interface DatabaseFacts {
 
 export interface DatabaseDump {
   readonly facts: DatabaseFacts;
+  /** Backend process of the session that holds the snapshot and the locks, for a DBA who looks for it. */
+  readonly snapshotPid: number;
   /** Each can be read once. All show the same snapshot. */
   readonly parts: readonly PartSource[];
   /**
@@ -98,6 +100,7 @@ async function openOnce(
     const inventory = inventoryPart({ access, detail: options.inventory, server, client: snapshot.client });
     return {
       facts: factsOf(access, server, clients, options.inventory),
+      snapshotPid: snapshot.pid,
       parts: [...dumps.map(dumpPart), globals, inventory].map((part) => whileAlive(part, signal)),
       close: closeOnce(async () => {
         await snapshot.close();

@@ -12,7 +12,7 @@ import { MANIFEST_FORMAT, MANIFEST_VERSION, manifestSchema, signedManifestSchema
  * Throws ManifestInvalid for what is no manifest.
  */
 export function signManifest(manifest: Manifest, key: SigningKey): Buffer {
-  const checked = parseManifest(manifest, 'to be signed');
+  const checked = parseManifest(wellFormed(manifest), 'The manifest to be signed');
   const value = sign(null, signedBytes(checked), key.privateKey).toString('base64');
   const document = { manifest: checked, signature: { algorithm: 'ed25519', keyId: key.id, value } };
   return Buffer.from(`${canonical(document)}\n`, 'utf8');
@@ -38,7 +38,10 @@ export function readSignedManifest(
   const { manifest: unproven, signature } = parseDocument(bytes, where);
   const key = keys.find((known) => known.id === signature.keyId);
   if (key === undefined) throw unknownSigner(signature.keyId, keys, where);
-  if (!verify(null, signedBytes(unproven), key.publicKey, Buffer.from(signature.value, 'base64'))) {
+  const value = Buffer.from(signature.value, 'base64');
+  // Node's decoder overlooks foreign characters and spare bits; a manifest has one form only.
+  const exact = value.toString('base64') === signature.value;
+  if (!exact || !verify(null, signedBytes(unproven), key.publicKey, value)) {
     throw invalid(where, `it was changed after ${signature.keyId} signed it`);
   }
   refuseOtherFormats(unproven, where);
@@ -85,6 +88,13 @@ function refuseOtherFormats(manifest: unknown, where: string): void {
 function refuseMisplaced(manifest: Manifest, location: BackupLocation, where: string): void {
   if (manifest.id === location.backup && manifest.source === location.source && manifest.tier === location.tier) return;
   throw invalid(where, `it is the manifest of ${manifest.source}/${manifest.tier}/${manifest.id}, moved here`);
+}
+
+/** Half a surrogate pair, as cutting a file name leaves it, has no bytes in UTF-8: it becomes U+FFFD before signing. */
+function wellFormed(manifest: Manifest): unknown {
+  return JSON.parse(
+    JSON.stringify(manifest, (_key, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value)),
+  );
 }
 
 function signedBytes(manifest: unknown): Buffer {

@@ -53,16 +53,22 @@ async function* zstdFrames(compressed: AsyncIterable<Buffer>): AsyncGenerator<Zs
 /** Node's gunzip reads all members and finds a cut one, but ignores zeros behind the last. */
 async function* decompressMembers(compressed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const gunzip = createGunzip({ chunkSize: 2 ** 18 });
+  const stop = new AbortController();
   let fed = 0;
   const feeding = (async () => {
     for await (const chunk of compressed) {
       fed += chunk.length;
-      if (!gunzip.write(chunk)) await once(gunzip, 'drain');
+      if (!gunzip.write(chunk)) await once(gunzip, 'drain', { signal: stop.signal });
     }
     gunzip.end();
   })();
   feeding.catch((error: Error) => gunzip.destroy(error));
-  yield* gunzip;
-  await feeding;
+  try {
+    yield* gunzip;
+    await feeding;
+  } finally {
+    // A consumer that left will never drain it.
+    stop.abort();
+  }
   if (gunzip.bytesWritten !== fed) throw new Error('foreign bytes follow the last member');
 }

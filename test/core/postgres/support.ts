@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import type { DatabaseAccess } from '../../../core/postgres/access.ts';
+import { openDatabaseDump, type DatabaseDump, type DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
+import { inventorySchema, type Inventory } from '../../../core/postgres/inventorySchema.ts';
+import { temporaryDirectory } from '../../support/directories.ts';
+import { testPostgres, type TestDatabase } from '../../support/servers.ts';
+
+export function accessTo(database: TestDatabase, changes: Partial<DatabaseAccess> = {}): DatabaseAccess {
+  return { ...database, sslmode: 'prefer', lockTimeout: 10_000, rolePasswords: false, ...changes };
+}
+
+/** A session of the test's own, closed after it. */
+export async function openSession(
+  context: TestContext,
+  database: TestDatabase,
+  application = 'the test',
+): Promise<Client> {
+  const { name, ...login } = database;
+  const client = new Client({ ...login, database: name, application_name: application });
+  client.on('error', () => undefined);
+  await client.connect();
+  context.after(() => client.end().catch(() => undefined));
+  return client;
+}
+
+export async function runSql(database: TestDatabase, sql: string): Promise<void> {
+  const { name, ...login } = database;
+  const client = new Client({ ...login, database: name });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+/** A login of the test's own with the given options and grants, removed with all it was given. */
+export async function createRole(context: TestContext, database: TestDatabase, options = ''): Promise<DatabaseAccess> {
+  const role = `reader_${database.name}`;
+  await runSql(database, `create role ${role} login password 'pa:ss\\wörd' ${options}`);
+  context.after(() => runSql(database, `drop owned by ${role} cascade; drop role ${role}`));
+  return accessTo(database, { user: role, password: 'pa:ss\\wörd' });
+}
+
+export async function fixtureSql(): Promise<string> {
+  return readFile(new URL('fixture.sql', import.meta.url), 'utf8');
+}
+
+export async function openDump(
+  context: TestContext,
+  access: DatabaseAccess,
+  options: Partial<DatabaseDumpOptions> = {},
+): Promise<DatabaseDump> {
+  const directory = options.temporaryDirectory ?? (await temporaryDirectory(context));
+  return openDatabaseDump(access, {
+    jobs: 1,
+    inventory: 'fingerprints',
+    stallTimeout: 30_000,
+    temporaryDirectory: directory,
+    ...options,
+  });
+}
+
+/** Reads every part into a file of its name. */
+export async function saveParts(dump: DatabaseDump, directory: string): Promise<void> {
+  const signal = new AbortController().signal;
+  await Promise.all(
+    dump.parts.map(async (part) => {
+      const stream = part.open(signal);
+      await pipeline(stream.plaintext, createWriteStream(join(directory, part.part)));
+      await stream.finished;
+    }),
+  );
+}
+
+/** Dumps and reads everything into a fresh directory. */
+export async function dumpInto(
+  context: TestContext,
+  access: DatabaseAccess,
+  options: Partial<DatabaseDumpOptions> = {},
+): Promise<{ directory: string; inventory: Inventory; parts: string[] }> {
+  const directory = await temporaryDirectory(context);
+  const dump = await openDump(context, access, options);
+  await saveParts(dump, directory);
+  await dump.close();
+  const inventory = inventorySchema.parse(JSON.parse(await readFile(join(directory, 'inventory'), 'utf8')));
+  return { directory, inventory, parts: dump.parts.map((part) => part.part) };
+}
+
+const execute = promisify(execFile);
+
+export async function runProgram(database: TestDatabase, program: string, args: readonly string[]): Promise<string> {
+  const { host, port, user, password, name } = database;
+  const { stdout } = await execute(join(testPostgres().binDirectory, program), args, {
+    env: { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name },
+    maxBuffer: 2 ** 26,
+  });
+  return stdout;
+}
+
+/** What a restore must give back exactly: all but names and numbers of the server and database themselves. */
+export function comparable(inventory: Inventory): unknown {
+  const { database, serverVersion: _server, ...rest } = inventory;
+  return { ...rest, encoding: database.encoding };
+}
+
+export async function assertRejects(promise: Promise<unknown>, type: string, message: RegExp): Promise<void> {
+  await assert.rejects(promise, (error: Error & { type?: string }) => {
+    assert.equal(error.type, type, `${error.message}`);
+    assert.match(error.message, message);
+    return true;
+  });
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { backupId, isBackupId, parseBackupId } from '../../../core/repository/backupId.ts';
+import {
+  backupPrefix,
+  manifestKey,
+  objectCount,
+  objectKey,
+  objectName,
+  parseBackupPrefix,
+  parseManifestKey,
+  placeOfSegment,
+  SEGMENTS_PER_OBJECT,
+} from '../../../core/repository/layout.ts';
+import { seededRandom } from '../seal/sealing.ts';
+
+const LOCATION = { source: 'shop', tier: 'daily', backup: '20261120T020000Z-7f3k9q' } as const;
+
+describe('backup ids', () => {
+  it('carry the UTC second and six random characters', () => {
+    assert.equal(
+      backupId(new Date('2026-11-20T02:00:00.999Z'), () => 0),
+      '20261120T020000Z-000000',
+    );
+    assert.equal(
+      backupId(new Date('2026-11-20T02:00:00Z'), () => 0.999999),
+      '20261120T020000Z-zzzzzz',
+    );
+  });
+
+  it('parse back to their time, and sort by it', () => {
+    const random = seededRandom(7);
+    const times = Array.from({ length: 200 }, () => new Date(Math.floor(random() * 4e9) * 1000));
+    const ids = times.map((time) => backupId(time, random));
+    for (const [index, id] of ids.entries()) assert.deepEqual(parseBackupId(id).time, times[index]);
+    const byTime = times.toSorted((a, b) => a.getTime() - b.getTime());
+    assert.deepEqual(
+      ids.toSorted().map((id) => parseBackupId(id).time),
+      byTime,
+    );
+  });
+
+  it('are told from everything else', () => {
+    for (const text of [
+      '',
+      '20261120T020000Z',
+      '20261120T020000Z-7F3K9Q',
+      '20261120T020000Z-7f3k9q/',
+      '../20261120T020000Z-7f3k9q',
+      '20260230T020000Z-7f3k9q',
+      '20261120T250000Z-7f3k9q',
+    ]) {
+      assert.equal(isBackupId(text), false, text);
+      assert.throws(() => parseBackupId(text), /is no backup id/);
+    }
+  });
+});
+
+describe('the layout', () => {
+  it('gives every object its key', () => {
+    assert.equal(backupPrefix(LOCATION), 'shop/daily/20261120T020000Z-7f3k9q/');
+    assert.equal(manifestKey(LOCATION), 'shop/daily/20261120T020000Z-7f3k9q/manifest.json');
+    assert.equal(
+      objectKey(LOCATION, objectName('database', 'dump', 'zstd')),
+      'shop/daily/20261120T020000Z-7f3k9q/database.dump.zst.enc',
+    );
+    assert.equal(objectName('media', 'tar', 'gzip'), 'media.tar.gz.enc');
+    assert.equal(objectName('database', 'dump', 'zstd', 1), 'database.dump.zst.enc.001');
+    assert.equal(objectName('database', 'dump', 'zstd', 999), 'database.dump.zst.enc.999');
+  });
+
+  it('reads manifest keys and prefixes back, and nothing else', () => {
+    assert.deepEqual(parseManifestKey(manifestKey(LOCATION)), LOCATION);
+    assert.deepEqual(parseBackupPrefix(backupPrefix(LOCATION)), LOCATION);
+    for (const key of [
+      'manifest.json',
+      'shop/daily/manifest.json',
+      'shop/hourly/20261120T020000Z-7f3k9q/manifest.json',
+      'shop/daily/20261120T020000Z-7f3k9q/database.dump.zst.enc',
+      'shop/daily/20261120T020000Z-7f3k9q/x/manifest.json',
+      '/daily/20261120T020000Z-7f3k9q/manifest.json',
+    ]) {
+      assert.equal(parseManifestKey(key), undefined, key);
+    }
+  });
+
+  it('starts a new object after 8192 segments', () => {
+    assert.equal(SEGMENTS_PER_OBJECT, 8192);
+    assert.deepEqual([0, 1, 8192, 8193, 16_385].map(objectCount), [1, 1, 1, 2, 3]);
+    assert.deepEqual(placeOfSegment(8191), { object: 0, segment: 8191 });
+    assert.deepEqual(placeOfSegment(8192), { object: 1, segment: 0 });
+  });
+});
