@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { removeCopies, runBackup, type HoldfastPlan, type Installation } from './holdfastRun.ts';
 import { withCpuTimes, type Contender } from './measure.ts';
 import { residentMemory, resetPeakMemory } from './processes.ts';
@@ -25,7 +24,6 @@ export function holdfastContenders(
   servers: Servers,
   installation: Installation,
   worker: { readonly pid: number },
-  idleMemory: number,
 ): Contender[] {
   const counters = [
     { name: 'worker', pid: worker.pid, what: 'own' },
@@ -39,8 +37,9 @@ export function holdfastContenders(
     name: holdfastName(plan),
     run: async () => {
       await resetPeakMemory(worker.pid);
+      const { now: before } = await residentMemory(worker.pid);
       const { result: run, cpu } = await withCpuTimes(counters, () => runBackup(installation, plan));
-      const memory = await residentMemory(worker.pid);
+      const { peak } = await residentMemory(worker.pid);
       await removeCopies(servers, installation);
       const { parts, copies } = run.result;
       return {
@@ -49,15 +48,13 @@ export function holdfastContenders(
         storedBytes: parts.reduce((sum, part) => sum + part.storedBytes, 0),
         // The copies are read back side by side: the slowest decides.
         verifySeconds: Math.max(...copies.map((copy) => copy.verifyDuration ?? 0)) / 1_000,
-        memoryOverIdle: memory.peak - idleMemory,
+        memory: { before, peak },
       };
     },
   }));
 }
 
-/** A first small backup warms the worker up; what it then holds at rest is its idle size, in bytes. */
-export async function warmUp(installation: Installation, worker: { readonly pid: number }): Promise<number> {
+/** A first small backup, so that what is loaded and connected once is not counted as a backup's price. */
+export async function warmUp(installation: Installation): Promise<void> {
   await runBackup(installation, HOLDFAST.empty);
-  await sleep(5_000);
-  return (await residentMemory(worker.pid)).now;
 }

@@ -32,6 +32,8 @@ export interface RunningWorker {
 }
 
 const BIN = fileURLToPath(new URL('../client/bin.js', import.meta.url));
+/** Bundles the workflows ahead; a worker that has to do it itself holds that memory for long. */
+const BUILD = fileURLToPath(new URL('../scripts/build.ts', import.meta.url));
 const READY_TIMEOUT = 120_000;
 const STOP_TIMEOUT = 60_000;
 
@@ -128,6 +130,7 @@ export async function installHoldfast(
 
 /** Starts `holdfast worker` and waits for its line that says it is ready. With `profile`, Node writes a CPU profile there. */
 export async function startWorker(installation: Installation, profile: string | undefined): Promise<RunningWorker> {
+  await promisify(execFile)(process.execPath, [BUILD]);
   const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   const child = spawn(process.execPath, [...profiling, BIN, '--config', installation.configuration, 'worker'], {
     env: installation.environment,
@@ -182,11 +185,19 @@ export async function runBackup(installation: Installation, plan: HoldfastPlan):
   const { stdout } = await promisify(execFile)(process.execPath, args, {
     env: installation.environment,
     maxBuffer: 64 * 2 ** 20,
+  }).catch((cause: unknown) => {
+    throw new Error(`holdfast backup failed: ${failureOf(cause)}`, { cause });
   });
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   const result = JSON.parse(stdout) as BackupResult;
   if (result.state !== 'verified') throw new Error(`the backup is ${result.state}: ${result.reasons.join('; ')}`);
   return { seconds, result };
+}
+
+/** With --json the reason stands on standard output, in one document. */
+function failureOf(cause: unknown): string {
+  const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
+  return (stdout.trim() || stderr.trim() || String(cause)).slice(0, 1_000);
 }
 
 /** Removes all copies, so that the disk does not fill up run by run. */

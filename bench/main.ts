@@ -67,11 +67,8 @@ async function measure(servers: Servers, database: BenchDatabase, options: Bench
   );
   const worker = await startWorker(installation, options.profile ? await profileDirectory() : undefined);
   try {
-    const idleMemory = await warmUp(installation, worker);
-    say(`the worker is warm and holds ${(idleMemory / 2 ** 20).toFixed(0)} MiB at rest`);
-    contenders.push(
-      ...holdfastContenders(servers, installation, worker, idleMemory).filter(({ name }) => wanted(name)),
-    );
+    await warmUp(installation);
+    contenders.push(...holdfastContenders(servers, installation, worker).filter(({ name }) => wanted(name)));
     return await measureInTurn(contenders, options.runs, target, say);
   } finally {
     await worker.close();

@@ -13,8 +13,8 @@ export interface Sample {
   readonly cpu: Readonly<Record<string, number>>;
   /** Holdfast only: seconds of `seconds` in which copies were read back. */
   readonly verifySeconds?: number;
-  /** Holdfast only: the worker's peak memory over its idle size, in bytes. */
-  readonly memoryOverIdle?: number;
+  /** Holdfast only: the worker's resident memory in bytes, just before the run and at its highest during it. */
+  readonly memory?: { readonly before: number; readonly peak: number };
 }
 
 export interface Contender {

@@ -17,21 +17,21 @@ export function createReport(measurements: readonly Measurement[], databaseBytes
   return [
     table(
       ['contender', 'median s', 'all s', 'MB/s of database', 'stored MB', 'verify s', 'memory over idle MiB', 'CPU s'],
-      measurements.map((each) => measurementRow(each, databaseBytes)),
+      measurements.map((each) => measurementRow(each, databaseBytes, idle)),
     ),
     table(
       ['target', 'measured', ''],
-      judge(measurements).map(({ target, measured, verdict }) => [target, measured, verdict]),
+      judge(measurements, idle).map(({ target, measured, verdict }) => [target, measured, verdict]),
     ),
   ].join('\n\n');
 }
 
-function measurementRow(measurement: Measurement, databaseBytes: number): string[] {
+function measurementRow(measurement: Measurement, databaseBytes: number, idle: number): string[] {
   const { name, samples, failure } = measurement;
   if (failure !== undefined) return [name, 'failed', failure.replaceAll(/\s+/g, ' ').slice(0, 200), '', '', '', '', ''];
   const seconds = middle(measurement, (sample) => sample.seconds);
   const stored = middle(measurement, (sample) => sample.storedBytes);
-  const memory = middle(measurement, (sample) => sample.memoryOverIdle);
+  const memory = middle(measurement, (sample) => sample.memory && sample.memory.peak - idle);
   return [
     name,
     fixed(seconds, 2),
@@ -47,6 +47,15 @@ function measurementRow(measurement: Measurement, databaseBytes: number): string
   ];
 }
 
+function memoryOf(measurements: readonly Measurement[]) {
+  return measurements.flatMap(({ samples }) => samples.flatMap(({ memory }) => memory ?? []));
+}
+
+/** The worker's size at rest: the smallest that was seen between two runs, so that what a run leaves behind counts too. */
+function idleMemory(measurements: readonly Measurement[]): number {
+  return Math.min(...memoryOf(measurements).map(({ before }) => before));
+}
+
 function cpuText(measurement: Measurement): string {
   const names = Object.keys(measurement.samples[0]?.cpu ?? {});
   return names
@@ -60,7 +69,7 @@ function cpuText(measurement: Measurement): string {
     .join(', ');
 }
 
-function judge(measurements: readonly Measurement[]): Verdict[] {
+function judge(measurements: readonly Measurement[], idle: number): Verdict[] {
   const find = (name: string) => measurements.find((each) => each.name === name && each.samples.length > 0);
   const seconds = (name: string) => middle(find(name), (sample) => sample.seconds);
   /** Without the read-back, which the other side does not do. */
@@ -68,11 +77,7 @@ function judge(measurements: readonly Measurement[]): Verdict[] {
   const three = holdfastName(HOLDFAST.three);
   const parallel = holdfastName(HOLDFAST.oneParallel);
   const verify = middle(find(three), (sample) => sample.verifySeconds);
-  const memory = Math.max(
-    ...measurements
-      .flatMap(({ samples }) => samples.map((sample) => sample.memoryOverIdle ?? Number.NaN))
-      .filter((value) => !Number.isNaN(value)),
-  );
+  const memory = Math.max(...memoryOf(measurements).map(({ peak }) => peak - idle));
   const empty = seconds(holdfastName(HOLDFAST.empty));
   const price = (plan: keyof typeof HOLDFAST) => ratio(written(three), written(holdfastName(HOLDFAST[plan])));
   return [
