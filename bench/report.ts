@@ -14,6 +14,7 @@ const MIB = 2 ** 20;
 
 /** Both tables as Markdown: what was measured, and how it stands against the targets. */
 export function createReport(measurements: readonly Measurement[], databaseBytes: number): string {
+  const idle = idleMemory(measurements);
   return [
     table(
       ['contender', 'median s', 'all s', 'MB/s of database', 'stored MB', 'verify s', 'memory over idle MiB', 'CPU s'],
