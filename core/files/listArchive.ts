@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
 
 /** What an archive holds, counted entry by entry. */
@@ -58,11 +58,4 @@ export function archiveDamaged(what: string): HoldfastError {
   return new HoldfastError('ObjectDamaged', `the archive is damaged: ${what}`, {
     advice: 'Verify the other copies of this backup and use one that is whole.',
   });
-}
-
-/** Keeps errors that have a name of their own and calls everything else damage. */
-export function asArchiveError(error: unknown): HoldfastError {
-  return isHoldfastError(error)
-    ? error
-    : new HoldfastError('ObjectDamaged', `the archive cannot be read: ${messageOf(error)}`, { cause: error });
 }
