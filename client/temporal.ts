@@ -41,7 +41,6 @@ export async function hasWorker({ client, target }: TemporalClient, taskQueue: s
   const { pollers } = await client.workflowService.describeTaskQueue({
     namespace: target.namespace,
     taskQueue: { name: taskQueue },
-    taskQueueType: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
   });
   return (pollers ?? []).length > 0;
 }
