@@ -13,6 +13,9 @@ import { fileURLToPath } from 'node:url';
 
 const REQUIRED_MAJOR = 24;
 
+// Compression keeps libuv's four threads busy; file reads and writes must not queue behind it. Set before their first use.
+process.env.UV_THREADPOOL_SIZE ??= '12';
+
 if (majorOf(process.versions.node) >= REQUIRED_MAJOR) {
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));

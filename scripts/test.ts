@@ -1,5 +1,5 @@
 import { glob, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
@@ -46,16 +46,28 @@ async function runFiles(paths: string[]): Promise<Counts> {
     timeout: FILE_TIMEOUT,
     ...(options.name === undefined ? {} : { testNamePatterns: [options.name] }),
   });
-  events.on('test:summary', ({ file, counts: all }) => {
-    // Each file has a summary of its own; the one without a file is the run's.
-    if (file !== undefined) return;
-    counts.passed = all.passed;
-    counts.failed = all.tests - all.passed - all.skipped - all.todo;
-    counts.skipped = all.skipped + all.todo;
+  // The runner counts a file without any test as a passed test, and suites too; what counts here are tests.
+  const isFile = ({ name, nesting }: { name: string; nesting: number }) =>
+    nesting === 0 && paths.some((path) => resolve(path) === resolve(name));
+  events.on('test:pass', (event) => {
+    if (event.details.type === 'suite' || isFile(event)) return;
+    if (event.skip !== undefined || event.todo !== undefined) counts.skipped += 1;
+    else counts.passed += 1;
+  });
+  events.on('test:fail', ({ details, todo }) => {
+    // A suite fails with its tests, which are counted already, or by itself, in a hook.
+    if (details.type === 'suite' && failureType(details.error) === 'subtestsFailed') return;
+    if (todo === undefined) counts.failed += 1;
+    else counts.skipped += 1;
   });
   const report = events.compose(spec);
   for await (const text of report) process.stdout.write(text);
   return counts;
+}
+
+/** node:test says in this property of its errors why a test failed. */
+function failureType(error: Error): unknown {
+  return 'failureType' in error ? error.failureType : undefined;
 }
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {

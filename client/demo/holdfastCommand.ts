@@ -16,7 +16,8 @@ export async function showCommand(
   { signal, json }: { readonly signal: AbortSignal; readonly json: boolean },
 ): Promise<void> {
   const child = spawn(HOLDFAST, args, { stdio: ['ignore', json ? process.stderr : 'inherit', 'inherit'] });
-  const pass = () => child.kill('SIGINT');
+  // Ctrl-C reaches the whole foreground group by itself; a second one would end the command at once.
+  const pass = () => process.stdin.isTTY || child.kill('SIGINT');
   signal.addEventListener('abort', pass, { once: true });
   const [code] = (await once(child, 'exit')) as [number | null];
   signal.removeEventListener('abort', pass);

@@ -51,6 +51,6 @@ export async function recoverDatabase(
 
 function storageArguments(layout: DemoLayout, { s3 }: DemoServers): string[] {
   const [near] = BUCKETS;
-  if (s3 === undefined) return [`--storage=${join(layout.storages, near)}`];
-  return [`--storage=s3://${near}`, `--endpoint=${s3.endpoint}`, `--region=${s3.region}`];
+  if (s3 === undefined) return [`--local=${join(layout.storages, near)}`];
+  return [`--s3-bucket=${near}`, `--s3-endpoint=${s3.endpoint}`, `--s3-region=${s3.region}`];
 }

@@ -79,6 +79,11 @@ async function preparePlace(
   if (missingExtensions.length > 0) {
     terminal.note(`This PostgreSQL has no ${missingExtensions.join(', ')} (contrib package): the shop does without.`);
   }
+  if (!layout.postgres.startsWith(layout.root)) {
+    terminal.note(
+      `PostgreSQL runs under an account that cannot reach ${layout.root}: its files are in ${layout.postgres}.`,
+    );
+  }
   await makeShopFiles(layout);
   const keys = await makeKeys(layout.keys);
   await writeConfiguration(layout, servers, keys);
@@ -147,7 +152,7 @@ function farewell({ backup, proof }: Outcome, { layout, servers }: DemoPlace, ke
     'Everything is still running:',
     `  Temporal's Web UI   ${servers.temporal.uiUrl}`,
     `  Holdfast            ${program} list --config ${configuration}`,
-    `  Stop it             ${program} demo --stop`,
+    `  Stop it             ${program} demo --stop --directory ${pathToType(layout.root)}`,
   ].join('\n');
 }
 

@@ -7,7 +7,7 @@ import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
 import { seal } from '../seal/seal.ts';
 import type { AttemptWriter } from '../spool/attemptWriter.ts';
-import type { PartSource, PartStream } from './part.ts';
+import { PART_EXTENSIONS, type PartSource, type PartStream } from './part.ts';
 import type { PartProgress } from './run.ts';
 
 export interface SealPartsOptions {
@@ -57,7 +57,7 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
   const startedAt = new Date().toISOString();
   const stop = new AbortController();
   const stream = source.open(AbortSignal.any([signal, stop.signal]));
-  const writer = attempt.openPart((index) => objectName(part, format, compression.type, index));
+  const writer = attempt.openPart((index) => objectName(part, PART_EXTENSIONS[format], compression.type, index));
   try {
     const sealed = seal(stream.plaintext, {
       compression,

@@ -58,7 +58,14 @@ async function uploadAttempt(attempt: AttemptReader, options: UploadCopyOptions)
   const signal = AbortSignal.any([options.signal, failure.signal]);
   const totals = { objects: 0, bytes: 0, resumedBytes: 0 };
   const transfers = new Map<string, ObjectTransfer>();
-  const context: TransferContext = { ...options, attempt, signal, slots: pLimit(options.concurrency), totals };
+  const context: TransferContext = {
+    ...options,
+    attempt,
+    signal,
+    slots: pLimit(options.concurrency),
+    totals,
+    spareBuffers: [],
+  };
   const transferOf = (object: string) => {
     let transfer = transfers.get(object);
     if (transfer === undefined) {
@@ -92,6 +99,8 @@ interface TransferContext extends UploadCopyOptions {
   readonly attempt: AttemptReader;
   readonly slots: LimitFunction;
   readonly totals: { objects: number; bytes: number; resumedBytes: number };
+  /** Segment-sized, used again and again: fresh ones would cost a garbage collection every few segments. */
+  readonly spareBuffers: Buffer[];
 }
 
 /**
@@ -118,25 +127,27 @@ function objectTransfer(object: string, context: TransferContext): ObjectTransfe
     context.totals.bytes += bytes;
     context.onProgress(context.totals.bytes);
   };
+  const sendBody = async (entry: SegmentEntry, deliver: (body: Buffer) => Promise<unknown>) => {
+    const buffer = context.spareBuffers.pop() ?? Buffer.allocUnsafeSlow(context.spool.segmentSize);
+    const body = await context.attempt.readSegment(object, entry.number, buffer);
+    if (body === undefined) return;
+    await deliver(body);
+    // After a failure a request may still be reading the buffer: only a delivered one is used again.
+    context.spareBuffers.push(buffer);
+    count(entry.bytes);
+  };
   const send = (entry: SegmentEntry) =>
     context.slots(async () => {
       const upload = await (opened ??= openUpload(key, object, context));
       if (upload.has(entry)) {
         context.totals.resumedBytes += entry.bytes;
+        count(entry.bytes);
       } else {
-        const body = await context.attempt.readSegment(object, entry.number);
-        if (body === undefined) return;
-        await upload.putSegment(entry.number, body, entry, signal);
+        await sendBody(entry, (body) => upload.putSegment(entry.number, body, entry, signal));
       }
-      count(entry.bytes);
     });
   const storeWhole = (entry: SegmentEntry) =>
-    context.slots(async () => {
-      const body = await context.attempt.readSegment(object, entry.number);
-      if (body === undefined) return;
-      await backend.put(key, body, { hashes: entry, signal });
-      count(entry.bytes);
-    });
+    context.slots(() => sendBody(entry, (body) => backend.put(key, body, { hashes: entry, signal })));
   const finishWith = async (entry: ObjectEntry) => {
     if (first !== undefined) await storeWhole(first);
     await Promise.all(sent);

@@ -26,8 +26,12 @@ export async function* compress(
 ): AsyncGenerator<Buffer> {
   const spare: Buffer[] = [];
   const frames = cutFrames(plaintext, () => spare.pop() ?? Buffer.allocUnsafeSlow(FRAME_BYTES));
+  // Neighbours compress alike: room for what the last frame became, and a little more, is mostly one chunk and not
+  // several times too much. What is allocated here decides how often the garbage collector runs.
+  let lastRatio = 1;
   yield* mapInOrder(frames, framesInFlight, async ({ buffer, bytes }) => {
-    const compressed = await compressFrame(buffer.subarray(0, bytes), compression);
+    const compressed = await compressFrame(buffer.subarray(0, bytes), compression, lastRatio);
+    lastRatio = bytes === 0 ? 1 : compressed.length / bytes;
     spare.push(buffer);
     return compressed;
   });
@@ -60,9 +64,12 @@ async function* cutFrames(plaintext: AsyncIterable<Uint8Array>, takeBuffer: () =
   if (bytes > 0 || frames === 0) yield { buffer, bytes };
 }
 
-function compressFrame(frame: Buffer, compression: Compression): Promise<Buffer> {
+function compressFrame(frame: Buffer, compression: Compression, expectedRatio: number): Promise<Buffer> {
   // One chunk for the whole output: every chunk is a round trip between the pool and the main thread.
-  const chunkSize = Math.max(64, worstCase(frame.length));
+  const chunkSize = Math.max(
+    64,
+    Math.min(worstCase(frame.length), Math.ceil(frame.length * expectedRatio * 1.2) + 4096),
+  );
   if (compression.type === 'gzip') return compressGzip(frame, { level: compression.level, chunkSize });
   return compressZstd(frame, {
     chunkSize,

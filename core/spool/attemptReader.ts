@@ -1,4 +1,4 @@
-import { access, open, readFile, type FileHandle } from 'node:fs/promises';
+import { access, open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../errors.ts';
@@ -13,11 +13,16 @@ export interface AttemptReader {
    * the attempt was given up: what was sent of it is worthless then.
    */
   follow(signal: AbortSignal): AsyncIterable<JournalEntry | { readonly type: 'superseded' }>;
-  /** The ciphertext of one segment. Undefined when the attempt was given up meanwhile. */
-  readSegment(object: string, number: number): Promise<Buffer | undefined>;
+  /**
+   * Reads the ciphertext of one segment into `buffer`, which must be as large as a segment, and gives the filled part of
+   * it. Undefined when the attempt was given up meanwhile.
+   */
+  readSegment(object: string, number: number, buffer: Buffer): Promise<Buffer | undefined>;
 }
 
 const POLL_INTERVAL = 40;
+/** Looking for a newer attempt costs a directory listing; it only matters when the dump has failed. */
+const SUPERSEDED_CHECK_INTERVAL = 400;
 
 /** Waits for an attempt at `backup` that is newer than `after` (a directory), and opens it. */
 export async function nextAttempt(
@@ -57,9 +62,14 @@ function attemptReader(spool: Spool, backup: string, directory: string): Attempt
         await journal.close();
       }
     },
-    async readSegment(object, number) {
+    async readSegment(object, number, buffer) {
       try {
-        return await readFile(path.join(directory, segmentFile(object, number)));
+        const file = await open(path.join(directory, segmentFile(object, number)), 'r');
+        try {
+          return buffer.subarray(0, await fill(file, buffer));
+        } finally {
+          await file.close();
+        }
       } catch (error) {
         if (codeOf(error) === 'ENOENT' && (await isEmptied(directory))) return undefined;
         throw spoolFailure(error, directory);
@@ -76,12 +86,16 @@ async function* linesOf(
 ): AsyncGenerator<string | undefined> {
   const buffer = Buffer.alloc(64 * 1024);
   let rest = '';
+  let nextCheck = 0;
   for (;;) {
     const { bytesRead } = await journal.read(buffer, 0, buffer.length);
     if (bytesRead === 0) {
-      if (await superseded()) {
-        yield undefined;
-        return;
+      if (Date.now() >= nextCheck) {
+        if (await superseded()) {
+          yield undefined;
+          return;
+        }
+        nextCheck = Date.now() + SUPERSEDED_CHECK_INTERVAL;
       }
       await pause(signal);
       continue;
@@ -106,6 +120,15 @@ async function openUnlessGone(
       if (await gone()) return undefined;
       await pause(signal);
     }
+  }
+}
+
+async function fill(file: FileHandle, buffer: Buffer): Promise<number> {
+  let filled = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, filled);
+    filled += bytesRead;
+    if (bytesRead === 0 || filled === buffer.length) return filled;
   }
 }
 

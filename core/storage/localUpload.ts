@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { link, lstat, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { randomUUID, webcrypto } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, HoldfastError } from '../errors.ts';
@@ -149,7 +149,7 @@ async function readSegments(staging: string, options: BeginUploadOptions): Promi
       if (Number(bytes) > options.segmentSize) continue;
       const body = Buffer.alloc(Number(bytes));
       await handle.read(body, 0, body.length, (Number(number) - 1) * options.segmentSize);
-      if ((await sha256Of(body)) !== sha256) continue;
+      if (sha256Of(body) !== sha256) continue;
       segments.set(Number(number), { number: Number(number), bytes: body.length, sha256 });
     }
   } finally {
@@ -314,7 +314,7 @@ async function syncData(path: string): Promise<void> {
 }
 
 async function checkHash(place: LocalPlace, key: string, body: Buffer, hashes: SegmentHashes): Promise<void> {
-  if ((await sha256Of(body)) === hashes.sha256) return;
+  if (sha256Of(body) === hashes.sha256) return;
   throw new HoldfastError('ObjectDamaged', `backend ${place.backend}: bytes for ${key} do not have the SHA-256 given`, {
     advice: 'Memory or the spool changed them on the way; test the memory and the disk if it happens again.',
     retryable: true,
@@ -322,8 +322,9 @@ async function checkHash(place: LocalPlace, key: string, body: Buffer, hashes: S
 }
 
 /** WebCrypto hashes outside the event loop, beside the write of the same bytes. */
-async function sha256Of(body: Buffer): Promise<string> {
-  return Buffer.from(await webcrypto.subtle.digest('SHA-256', body as Buffer<ArrayBuffer>)).toString('hex');
+/** On this thread: webcrypto hashes a copy of its own, and copies of segments keep the garbage collector busy. */
+function sha256Of(body: Buffer): string {
+  return createHash('sha256').update(body).digest('hex');
 }
 
 function stagingPath(place: LocalPlace, id: string): string {

@@ -51,8 +51,9 @@ const STOP_POLL = 50;
 
 /**
  * Starts a server in a process group of its own and waits until it answers. It is not left behind when this process
- * ends: at an orderly exit its group is signalled; when this process is killed the kernel signals it, where
- * `setpriv --pdeathsig` (util-linux) is installed. Without setpriv a kill -9 of this process leaves it running.
+ * ends: at an orderly exit its group is signalled; when a signal ends this process the kernel signals it, where
+ * `setpriv --pdeathsig` (util-linux) is installed. Without setpriv a kill -9, or another signal that this process does
+ * not handle, leaves it running.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { child, pid } = await spawnServer(options);

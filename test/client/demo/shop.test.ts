@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import { access, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readFile, readdir, stat } from 'node:fs/promises';
 import { differences, readContents } from '../../../client/demo/databaseContents.ts';
 import { makeLayout } from '../../../client/demo/layout.ts';
 import { proveDump } from '../../../client/demo/proof.ts';
@@ -12,7 +12,6 @@ import { readProcess } from '../../../core/process/childProcess.ts';
 import { startPostgres } from '../../../core/tools/postgresServer.ts';
 import { temporaryDirectory, type Scope } from '../../support/directories.ts';
 import { testPostgres } from '../../support/servers.ts';
-import { writeFile } from 'node:fs/promises';
 
 const BACKUP_PASSWORD = 'the backup role';
 
@@ -80,11 +79,22 @@ test('contents differ by a row, by a value and by a missing table', () => {
 });
 
 test('the shop has a hard link, a symlink and a secret of mode 0600, and is made once', async (t) => {
-  const layout = await makeLayout(await temporaryDirectory(t));
+  const layout = await makeLayout(await temporaryDirectory(t, { reachable: true }));
   await makeShopFiles(layout);
   await makeShopFiles(layout);
   assert.equal((await stat(join(layout.media, 'title.png'))).nlink, 2);
   assert.ok((await readdir(layout.media, { withFileTypes: true })).some((entry) => entry.isSymbolicLink()));
   assert.equal((await stat(join(layout.config, '.env'))).mode & 0o777, 0o600);
   assert.match(await readFile(join(layout.config, '.env'), 'utf8'), /^SECRET_KEY=/);
+});
+
+test('where another account cannot pass, PostgreSQL has its files elsewhere, at the same place every time', async (t) => {
+  const root = await temporaryDirectory(t);
+  const { postgres } = await makeLayout(root);
+  t.after(async () => {
+    if (!postgres.startsWith(root)) await rm(postgres, { recursive: true });
+  });
+  assert.equal(postgres.startsWith(root), process.getuid?.() !== 0);
+  assert.equal((await makeLayout(root)).postgres, postgres);
+  await access(postgres);
 });

@@ -96,7 +96,10 @@ export async function dumpDatabase(database: TestDatabase): Promise<Buffer> {
   await readProcess({
     command: `${binDirectory}/psql`,
     args: [
-      ...['-v', 'ON_ERROR_STOP=1', ...args, '-c'],
+      '-v',
+      'ON_ERROR_STOP=1',
+      ...args,
+      '-c',
       `create table orders (id int primary key, note text);
        insert into orders select i, md5(i::text) from generate_series(1, 20000) i;
        create table empty_table (id int);

@@ -67,7 +67,12 @@ test('a good copy is stored and opens, on a directory and in a bucket, and each 
   const { backend: local } = await localBackend(t);
   const bucket = await createBucket(t);
   const s3 = openS3Backend('s3', {
-    ...{ type: 's3', provider: 'generic', bucket, prefix: 'prod', concurrency: 2, requestTimeout: 10_000 },
+    type: 's3',
+    provider: 'generic',
+    bucket,
+    prefix: 'prod',
+    concurrency: 2,
+    requestTimeout: 10_000,
     ...testS3(),
   });
   t.after(() => s3.close());

@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import { addExamples } from '../examples.ts';
+import { addExtractOptions, extractFromCopies, type ExtractOptions } from '../extraction.ts';
+import { addKeyOption, addStorageOptions, type RecoverOptions } from '../recoverAccess.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** For the day on which only a storage and a key are left: no configuration, no catalog, no Temporal, no worker. */
+export function addRecoverCommand(program: Command, terminal: Terminal): void {
+  const recover = program
+    .command('recover')
+    .description('read backups with a storage and a key alone: no configuration, catalog or Temporal')
+    .helpCommand(false);
+  addExamples(recover, [['holdfast recover list --local /mnt/copies', 'what is there']]);
+  addList(recover, terminal);
+  addExtract(recover, terminal);
+}
+
+function addList(recover: Command, terminal: Terminal): void {
+  const list = recover.command('list').description('list the backups on a storage').argument('[source]');
+  addExamples(addStorageOptions(list), [
+    ['holdfast recover list --local /mnt/copies --verify-key sign.pub.pem', 'a directory'],
+    ['holdfast recover list --s3-bucket shop --s3-endpoint https://s3.example.com', 'a bucket'],
+  ]);
+  list.action(
+    terminal.action(async (source: string | undefined, options: RecoverOptions) => {
+      const { recoverBackend, recoverCheckingKeys } = await import('../recoverAccess.ts');
+      const { listBackend } = await import('../listBackend.ts');
+      const backend = recoverBackend(options, process.env);
+      try {
+        return await listBackend(terminal, backend, await recoverCheckingKeys(options, terminal), { source });
+      } finally {
+        backend.close();
+      }
+    }),
+  );
+}
+
+function addExtract(recover: Command, terminal: Terminal): void {
+  const extract = recover
+    .command('extract')
+    .description('take a part out of a backup on a storage')
+    .argument('<backup>', 'id, or the beginning of one');
+  addExamples(addExtractOptions(addKeyOption(addStorageOptions(extract))), [
+    ['holdfast recover extract 20261120T02 --local /mnt/copies --key escrow.pem -o shop.dump', 'for pg_restore'],
+  ]);
+  extract.action(
+    terminal.action(async (backup: string, options: RecoverOptions & ExtractOptions) => {
+      const { recoverBackend, recoverCheckingKeys, recoverOpeningKeys } = await import('../recoverAccess.ts');
+      const { findPlace } = await import('../../core/repository/listRepository.ts');
+      const { readManifest } = await import('../../core/repository/readManifest.ts');
+      const openingKeys = await recoverOpeningKeys(options);
+      const backend = recoverBackend(options, process.env);
+      try {
+        const checkingKeys = await recoverCheckingKeys(options, terminal);
+        const open = async () => {
+          const place = await findPlace(backend, backup);
+          return { backend, manifest: (await readManifest(backend, place, checkingKeys)).manifest };
+        };
+        return await extractFromCopies(terminal, [{ backend: backend.name, open }], openingKeys, options);
+      } finally {
+        backend.close();
+      }
+    }),
+  );
+}

@@ -1,0 +1,77 @@
+import type { CatalogedBackup } from '../core/catalog/record.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../core/errors.ts';
+import { findPlace } from '../core/repository/listRepository.ts';
+import type { BackupLocation } from '../core/repository/layout.ts';
+import { locationOf } from '../core/repository/location.ts';
+import { readManifest } from '../core/repository/readManifest.ts';
+import type { CopyToTry } from './extraction.ts';
+import type { Reading } from './reading.ts';
+import type { Terminal } from './terminal.ts';
+
+/** A backup's copies, the best first: proven before unproven, and those that cost no network before the others. */
+export async function copiesOf(
+  reading: Reading,
+  terminal: Terminal,
+  idOrPrefix: string,
+  onlyBackend: string | undefined,
+): Promise<CopyToTry[]> {
+  const checkingKeys = await reading.checkingKeys();
+  const copyOn = (name: string, location: () => Promise<BackupLocation>): CopyToTry => ({
+    backend: name,
+    open: async () => {
+      const backend = await reading.backends.get(name);
+      const { manifest } = await readManifest(backend, await location(), checkingKeys);
+      return { backend, manifest };
+    },
+  });
+  const placeOn = async (name: string) => findPlace(await reading.backends.get(name), idOrPrefix);
+  if (onlyBackend !== undefined) return [copyOn(onlyBackend, () => placeOn(onlyBackend))];
+
+  const cataloged = await fromCatalog(reading, terminal, idOrPrefix);
+  if (!cataloged) {
+    const names = Object.keys(reading.configuration.backends);
+    return names.toSorted(byCost(reading)).map((name) => copyOn(name, () => placeOn(name).catch(missingThere)));
+  }
+  if (cataloged.copies.length === 0) throw nothingStored(cataloged);
+  const location = locationOf(cataloged);
+  return cataloged.copies
+    .filter(({ backend }) => reading.configuration.backends[backend])
+    .toSorted(
+      (a, b) =>
+        Number(b.state === 'verified') - Number(a.state === 'verified') || byCost(reading)(a.backend, b.backend),
+    )
+    .map(({ backend }) => copyOn(backend, async () => location));
+}
+
+/** The worst day is when the catalog is gone too: then the storages themselves are asked. */
+async function fromCatalog(reading: Reading, terminal: Terminal, idOrPrefix: string) {
+  const { findBackup } = await import('../core/catalog/read.ts');
+  try {
+    return await reading.withCatalog((catalog) => findBackup(catalog, idOrPrefix));
+  } catch (error) {
+    if (!isHoldfastError(error, 'CatalogUnavailable') && !isHoldfastError(error, 'InvalidConfiguration')) throw error;
+    terminal.warn(`${messageOf(error)}; looking on the backends themselves`);
+    return undefined;
+  }
+}
+
+/** What one backend does not have, the next one may. */
+function missingThere(error: unknown): never {
+  if (!isHoldfastError(error, 'InvalidInput')) throw error;
+  throw new HoldfastError('ObjectMissing', error.message, {
+    ...(error.advice !== undefined && { advice: error.advice }),
+    cause: error,
+  });
+}
+
+function byCost({ configuration }: Reading): (a: string, b: string) => number {
+  const cost = (name: string) => (configuration.backends[name]?.type === 'local' ? 0 : 1);
+  return (a, b) => cost(a) - cost(b);
+}
+
+function nothingStored(backup: CatalogedBackup): HoldfastError {
+  const why = backup.problem ? `: ${backup.problem.message}` : '';
+  return new HoldfastError('InvalidInput', `Backup ${backup.id} failed and left no copy${why}`, {
+    advice: 'Choose another with `holdfast list`.',
+  });
+}

@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import { HoldfastError, messageOf } from '../core/errors.ts';
+import {
+  loadAesKey,
+  loadCheckingKey,
+  loadRsaPrivateKey,
+  type CheckingKey,
+  type OpeningKey,
+} from '../core/seal/keys.ts';
+import type { Backend } from '../core/storage/backend.ts';
+import { openBackend } from '../core/storage/openBackend.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What the worst day leaves: a storage and a key. Everything is on the command line, no configuration is read. */
+export interface RecoverOptions {
+  readonly local?: string;
+  readonly s3Bucket?: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  readonly s3Prefix?: string;
+  readonly s3Provider?: Provider;
+  readonly s3PathStyle?: boolean;
+  readonly key?: readonly string[];
+  readonly verifyKey?: string;
+}
+
+const PROVIDERS = ['aws', 'r2', 'b2', 'generic'] as const;
+type Provider = (typeof PROVIDERS)[number];
+
+export function addStorageOptions(command: Command): Command {
+  return command
+    .option('--local <path>', 'directory that holds the copies')
+    .option('--s3-bucket <name>', 'bucket; credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
+    .option('--s3-endpoint <url>', 'address of the service')
+    .option('--s3-region <region>', 'region')
+    .option('--s3-prefix <prefix>', 'key prefix inside the bucket')
+    .addOption(
+      new Option('--s3-provider <provider>', 'whose rules it follows (default: aws, generic with an endpoint)').choices(
+        PROVIDERS,
+      ),
+    )
+    .option('--s3-path-style', 'put the bucket into the path')
+    .option('--verify-key <file>', 'public half of the signing key, PEM; without it signatures are not checked');
+}
+
+export function addKeyOption(command: Command): Command {
+  return command.option(
+    '--key <file>',
+    'key that opens it: a raw AES key file or an RSA private key in PEM; can be given several times',
+    (file: string, before: readonly string[] | undefined) => [...(before ?? []), file],
+  );
+}
+
+/** The storage that the options name. Throws InvalidInput unless they name exactly one. */
+export function recoverBackend(options: RecoverOptions, environment: NodeJS.ProcessEnv): Backend {
+  const { local, s3Bucket } = options;
+  if ((local === undefined) === (s3Bucket === undefined)) {
+    throw new HoldfastError('InvalidInput', 'Exactly one storage has to be named', {
+      advice: 'Give --local PATH, or --s3-bucket NAME with its endpoint or region.',
+    });
+  }
+  if (local !== undefined) return openBackend('storage', { type: 'local', path: local });
+  return openBackend('storage', {
+    type: 's3',
+    bucket: s3Bucket ?? '',
+    provider: options.s3Provider ?? (options.s3Endpoint === undefined ? 'aws' : 'generic'),
+    prefix: (options.s3Prefix ?? '').replace(/^\/+|\/+$/g, ''),
+    endpoint: options.s3Endpoint,
+    region: options.s3Region ?? environment.AWS_REGION ?? environment.AWS_DEFAULT_REGION,
+    pathStyle: options.s3PathStyle,
+    accessKeyId: environment.AWS_ACCESS_KEY_ID,
+    secretAccessKey: environment.AWS_SECRET_ACCESS_KEY,
+    sessionToken: environment.AWS_SESSION_TOKEN,
+    concurrency: 2,
+    requestTimeout: 60_000,
+  });
+}
+
+/** The key that checks signatures; undefined, with a loud warning, when none is given. */
+export async function recoverCheckingKeys(
+  options: RecoverOptions,
+  terminal: Terminal,
+): Promise<CheckingKey[] | undefined> {
+  if (options.verifyKey !== undefined) {
+    return [loadCheckingKey((await readKeyFile(options.verifyKey)).toString('utf8'), options.verifyKey)];
+  }
+  terminal.warn(
+    'SIGNATURES ARE NOT CHECKED: anybody who could write to this storage could have made these manifests. ' +
+      'Give the public half of the signing key with --verify-key.',
+  );
+  return undefined;
+}
+
+/** Keys by what is in their files. Throws InvalidInput, InvalidConfiguration. */
+export async function recoverOpeningKeys(options: RecoverOptions): Promise<OpeningKey[]> {
+  const files = options.key ?? [];
+  if (files.length === 0) {
+    throw new HoldfastError('InvalidInput', 'No key was given', {
+      advice: 'Give --key FILE: the raw AES key, or the RSA private key, that the backup was encrypted to.',
+    });
+  }
+  return Promise.all(files.map(async (file) => openingKeyOf(await readKeyFile(file), file)));
+}
+
+const AES_KEY_BYTES = 32;
+
+function openingKeyOf(content: Buffer, file: string): OpeningKey {
+  // 32 bytes are a key as other tools keep it; as text, base64 or hex, it is longer.
+  if (content.length === AES_KEY_BYTES) return loadAesKey(content.toString('base64'), file);
+  const text = content.toString('utf8');
+  return text.includes('-----BEGIN') ? loadRsaPrivateKey(text, file) : loadAesKey(text, file);
+}
+
+async function readKeyFile(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new HoldfastError('InvalidInput', `The key file ${file} cannot be read: ${messageOf(cause)}`, {
+      advice: 'Check its path and that this user may read it.',
+      cause,
+    });
+  }
+}
