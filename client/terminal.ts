@@ -84,7 +84,7 @@ export function createTerminal(parts: TerminalParts): Terminal {
     stderr,
     json,
     verbose,
-    interactive: stderr.isTTY === true && !json,
+    interactive: canDraw(stderr) && !json,
     awaitsInterruption: false,
     exitCode: EXIT_CODES.done,
     interruption() {
@@ -172,6 +172,11 @@ function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const stack = error.stack ?? error.message;
   return error.cause === undefined ? stack : `${stack}\ncaused by: ${stackOf(error.cause)}`;
+}
+
+/** A terminal of no size, as some consoles without a screen report it, shows nothing that is drawn. */
+function canDraw(stream: OutputStream): boolean {
+  return stream.isTTY === true && (stream.columns ?? 0) > 0 && process.env['TERM'] !== 'dumb';
 }
 
 function writeLine(stream: OutputStream, text: string): void {

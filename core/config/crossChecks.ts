@@ -19,12 +19,19 @@ export interface CheckableConfiguration {
   readonly backends: Readonly<Record<string, BackendConfiguration>>;
   readonly sources: Readonly<Record<string, SourceConfiguration>>;
   readonly plans: Readonly<Record<string, PlanConfiguration>>;
+  /** What every plan names, right or wrong in itself. */
+  readonly references: Readonly<Record<string, PlanReferences>>;
   readonly names: {
     readonly keys: readonly string[];
     readonly backends: readonly string[];
     readonly sources: readonly string[];
-    readonly plans: readonly string[];
   };
+}
+
+export interface PlanReferences {
+  readonly source?: string | undefined;
+  readonly backends?: readonly string[] | undefined;
+  readonly encryptTo?: readonly string[] | undefined;
 }
 
 export interface Findings {
@@ -41,6 +48,7 @@ export function crossCheck(configuration: CheckableConfiguration): Findings {
     checkKeys(keys, Object.keys(plans).length > 0),
     ...Object.entries(sources).map(([name, source]) => checkSource(name, source)),
     checkUse(configuration),
+    ...Object.entries(configuration.references).map(([name, plan]) => checkReferences(name, plan, configuration)),
     ...Object.entries(plans).map(([name, plan]) => checkPlan(name, plan, configuration)),
   ]);
 }
@@ -85,27 +93,30 @@ function checkSource(name: string, source: SourceConfiguration): Partial<Finding
   };
 }
 
-function checkUse({ sources, plans, names }: CheckableConfiguration): Partial<Findings> {
-  // A plan that is wrong may have meant any of them.
-  if (Object.keys(plans).length < names.plans.length) return {};
-  const planned = new Set(Object.values(plans).map((plan) => plan.source));
-  const forgotten = Object.keys(sources).filter((name) => !planned.has(name));
+function checkUse({ sources, references }: CheckableConfiguration): Partial<Findings> {
+  const planned = Object.values(references).map((plan) => plan.source);
+  // A plan that names no source rightly may have meant any of them.
+  if (planned.some((source) => source === undefined || sources[source] === undefined)) return {};
+  const forgotten = Object.keys(sources).filter((name) => !planned.includes(name));
   return {
     warnings: forgotten.map((name) => ({ path: ['sources', name], message: 'no plan backs up this source' })),
   };
 }
 
-function checkPlan(name: string, plan: PlanConfiguration, configuration: CheckableConfiguration): Findings {
-  const { names, sources } = configuration;
-  const at = (...path: (string | number)[]) => ['plans', name, ...path];
+function checkReferences(name: string, plan: PlanReferences, { names }: CheckableConfiguration): Findings {
+  return join([
+    plan.source === undefined ? {} : checkName(plan.source, names.sources, 'source', ['plans', name, 'source']),
+    ...checkNames(plan.backends ?? [], names.backends, 'backend', ['plans', name, 'backends']),
+    ...checkNames(plan.encryptTo ?? [], names.keys, 'key', ['plans', name, 'encryptTo']),
+  ]);
+}
+
+function checkPlan(name: string, plan: PlanConfiguration, { keys, sources }: CheckableConfiguration): Findings {
   const source = sources[plan.source];
   return join([
-    checkName(plan.source, names.sources, 'source', at('source')),
-    ...checkNames(plan.backends, names.backends, 'backend', at('backends')),
-    ...checkNames(plan.encryptTo, names.keys, 'key', at('encryptTo')),
-    checkRecipients(plan, configuration.keys, at('encryptTo')),
-    checkCopies(plan, at('copies', 'required')),
-    source === undefined ? {} : checkKind(plan, source, at('kind')),
+    checkRecipients(plan, keys, ['plans', name, 'encryptTo']),
+    checkCopies(plan, ['plans', name, 'copies', 'required']),
+    source === undefined ? {} : checkKind(plan, source, ['plans', name, 'kind']),
   ]);
 }
 

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
-import { crossCheck, type CheckableConfiguration } from './crossChecks.ts';
+import { z } from 'zod';
+import { crossCheck, type CheckableConfiguration, type PlanReferences } from './crossChecks.ts';
 import { formatIssue, formatPath, type ConfigurationIssue, type Finding } from './issue.ts';
 import { resolvePaths } from './paths.ts';
 import { configurationSchema, type Configuration } from './schema.ts';
@@ -110,11 +111,11 @@ function checkable(data: Record<string, unknown>): CheckableConfiguration {
     backends: rightEntries(data['backends'], backends.valueType),
     sources: rightEntries(data['sources'], sources.valueType),
     plans: rightEntries(data['plans'], plans.unwrap().valueType),
+    references: referencesIn(data['plans']),
     names: {
       keys: namesIn(data['keys']),
       backends: namesIn(data['backends']),
       sources: namesIn(data['sources']),
-      plans: namesIn(data['plans']),
     },
   };
 }
@@ -131,6 +132,17 @@ function rightEntries<Entry>(section: unknown, schema: EntrySchema<Entry>): Reco
       return parsed.success ? [[name, parsed.data] as const] : [];
     }),
   );
+}
+
+/** The names in every plan that can be read, whatever else is wrong with it. */
+function referencesIn(section: unknown): Record<string, PlanReferences> {
+  const { source, backends, encryptTo } = configurationSchema.shape.plans.unwrap().valueType.shape;
+  const schema = z.object({
+    source: source.optional().catch(undefined),
+    backends: backends.optional().catch(undefined),
+    encryptTo: encryptTo.optional().catch(undefined),
+  });
+  return rightEntries(section, schema);
 }
 
 function namesIn(section: unknown): string[] {

@@ -1,16 +1,26 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { tmpdir } from 'node:os';
+import { after, before, test } from 'node:test';
 import { checkText } from '../../core/config/load.ts';
 import { readProcess } from '../../core/process/childProcess.ts';
 import { holdfast } from '../support/commandLine.ts';
 import { temporaryDirectory } from '../support/directories.ts';
 
+/** Made once: an RSA pair of 4096 bits takes seconds. */
+let template: string;
+before(async () => {
+  template = await mkdtemp(join(tmpdir(), 'holdfast-test-'));
+  const { code, stderr } = await holdfast(['init', '--directory', template]);
+  assert.equal(code, 0, stderr);
+});
+after(() => rm(template, { recursive: true }));
+
+/** A directory of the test's own as `holdfast init` leaves it. */
 async function initialized(t: Parameters<typeof temporaryDirectory>[0]): Promise<string> {
   const directory = await temporaryDirectory(t);
-  const { code, stderr } = await holdfast(['init', '--directory', directory]);
-  assert.equal(code, 0, stderr);
+  await cp(template, directory, { recursive: true });
   return directory;
 }
 
@@ -119,13 +129,14 @@ test('config check warns of a key file that all can read', async (t) => {
   );
 });
 
+function results(document: Record<string, unknown>): Record<string, string> {
+  const proofs = document['keys'] as { name: string; result: string }[];
+  return Object.fromEntries(proofs.map(({ name, result }) => [name, result]));
+}
+
 test('keys prove seals and opens; the escrow key only with its private half', async (t) => {
   const directory = await initialized(t);
   const run = inDirectory(directory);
-  const results = (document: Record<string, unknown>) =>
-    Object.fromEntries(
-      (document['keys'] as { name: string; result: string }[]).map(({ name, result }) => [name, result]),
-    );
   const stick = join(directory, 'stick.pem');
   await rename(join(directory, 'keys/escrow.pem'), stick);
 
@@ -175,7 +186,7 @@ for (const type of ['aes-256', 'ed25519'] as const) {
     const { secret } = made.document['files'] as { secret: string };
     assert.equal((await stat(secret)).mode & 0o777, 0o600);
     const text = await readFile(secret, 'utf8');
-    assert.doesNotMatch(made.stdout, new RegExp(RegExp.escape(text.trim())));
+    assert.ok(!made.stdout.includes(text.trim()));
     assert.equal((await run('keys', 'generate', 'mine', '--type', type)).code, 2);
     assert.equal(await readFile(secret, 'utf8'), text);
   });
