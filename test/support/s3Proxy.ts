@@ -1,5 +1,6 @@
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Scope } from './directories.ts';
 import { testS3 } from './servers.ts';
@@ -107,20 +108,22 @@ async function forward(
       .on('error', reject)
       .end(request.body);
   });
+  if (fault === undefined) {
+    outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
+    return pipeline(answer, outgoing);
+  }
   const chunks: Buffer[] = [];
   for await (const chunk of answer) chunks.push(chunk as Buffer);
   const body = Buffer.concat(chunks);
-  if (fault?.kind === 'loseAnswer') {
+  if (fault.kind === 'loseAnswer') {
     incoming.socket.destroy();
-  } else if (fault?.kind === 'replaceAnswer') {
+  } else if (fault.kind === 'replaceAnswer') {
     answerError(outgoing, fault.status, fault.code);
-  } else if (fault?.kind === 'cutBody' || fault?.kind === 'stallBody') {
+  } else if (fault.kind === 'cutBody' || fault.kind === 'stallBody') {
     outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
     outgoing.write(body.subarray(0, fault.after));
     await delay(100);
     if (fault.kind === 'cutBody') incoming.socket.destroy();
-  } else {
-    outgoing.writeHead(answer.statusCode ?? 0, answer.headers).end(body);
   }
 }
 

@@ -13,7 +13,7 @@ import { rejects } from './conformance.ts';
 
 const SEGMENT = 5 * 2 ** 20;
 /** Milliseconds without progress that are too long for the impatient backend, and long for a busy machine. */
-const IMPATIENT = 1_000;
+const IMPATIENT = 1_500;
 
 test('[15] a Complete that answers 200 with an error body is no success until the object is there', async (t) => {
   const { backend, proxy } = await behindProxy(t);
