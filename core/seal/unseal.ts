@@ -1,5 +1,5 @@
 import type { Compression } from '../config/schema.ts';
-import { isHoldfastError } from '../errors.ts';
+import { isHoldfastError, messageOf } from '../errors.ts';
 import { abortable } from './abortable.ts';
 import type { SealContext } from './context.ts';
 import { counted } from './counted.ts';
@@ -46,7 +46,7 @@ export function unseal(ciphertext: AsyncIterable<Uint8Array>, options: UnsealOpt
       }
     } catch (error) {
       if (isHoldfastError(error) || sourceFailures.has(error)) throw error;
-      throw damaged(context, 'its compressed content does not open', error);
+      throw damaged(context, `its compressed content does not open: ${messageOf(error)}`, error);
     }
     if (options.originalBytes !== undefined && original.bytes() !== options.originalBytes) {
       throw damaged(context, `it opens to ${original.bytes()} bytes where ${options.originalBytes} were sealed`);
