@@ -9,9 +9,11 @@ import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
 import { asActivity } from './support/step.ts';
 import { uploadStep } from './upload.ts';
+import { findCopiesStep, recordVerdictsStep, verifyCopyStep } from './verification.ts';
+import type { VerifySteps } from './verifySteps.ts';
 
 /** Every activity a worker offers, over the dependencies it was built with. */
-export function createActivities(dependencies: Dependencies): BackupSteps {
+export function createActivities(dependencies: Dependencies): BackupSteps & VerifySteps {
   return {
     preflight: asActivity(preflightStep(dependencies)),
     dump: asActivity(dumpStep(dependencies)),
@@ -22,5 +24,8 @@ export function createActivities(dependencies: Dependencies): BackupSteps {
     record: asActivity(recordStep(dependencies)),
     discardCopy: asActivity(discardCopyStep(dependencies)),
     removeSpool: asActivity(removeSpoolStep(dependencies)),
+    findCopies: asActivity(findCopiesStep(dependencies)),
+    verifyCopy: asActivity(verifyCopyStep(dependencies)),
+    recordVerdicts: asActivity(recordVerdictsStep(dependencies)),
   };
 }

@@ -11,6 +11,7 @@ import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addKeysCommand } from './commands/keys.ts';
+import { addVerifyCommand } from './commands/verify.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
 import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
@@ -51,6 +52,7 @@ export function buildProgram(terminal: Terminal): Command {
   addDemoCommand(program, terminal);
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
+  addVerifyCommand(program, terminal);
   return program;
 }
 

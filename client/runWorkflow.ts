@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError } from '../core/errors.ts';
@@ -9,7 +10,8 @@ export interface RunWorkflowOptions<Result, Progress> {
   readonly configuration: Configuration;
   readonly terminal: Terminal;
   readonly workflowType: string;
-  readonly workflowId: string;
+  /** Beginning of the workflow's id; the time and a few random characters follow. */
+  readonly name: string;
   readonly input: unknown;
   /** One line for the Web UI's list. */
   readonly summary: string;
@@ -60,18 +62,24 @@ async function startAndFollow<Result, Progress>(
 async function start<Result, Progress>({ client }: TemporalClient, options: RunWorkflowOptions<Result, Progress>) {
   try {
     return await client.workflow.start(options.workflowType, {
-      workflowId: options.workflowId,
+      workflowId: newWorkflowId(options.name),
       taskQueue: options.configuration.temporal.taskQueue,
       args: [options.input],
       staticSummary: options.summary,
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    throw new HoldfastError('RefusedForSafety', `The run ${options.workflowId} is under way already.`, {
+    throw new HoldfastError('RefusedForSafety', `A run called ${options.name} is under way already.`, {
       advice: 'Wait for it, or look at it in the Web UI.',
       cause: error,
     });
   }
+}
+
+/** E.g. `backup-shop-20261120T020000Z-7f3k`. */
+function newWorkflowId(name: string): string {
+  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  return `${name}-${time}-${randomBytes(2).toString('hex')}`;
 }
 
 async function follow<Result, Progress>(

@@ -2,13 +2,13 @@ import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor } 
 import type { BackupSteps } from '../../activities/backupSteps.ts';
 
 /** Silence for longer than this means the worker is gone. Cancellation and takeover come as fast as heartbeats do. */
-const HEARTBEAT_TIMEOUT = '30s';
+export const HEARTBEAT_TIMEOUT = '30s';
 
 /**
  * How long each step may take and how often it is tried again. Transfers have no useful limit of their own: they are
  * ended by silence (heartbeats) and by stalls noticed inside, not by the clock.
  */
-const longRunning = {
+export const longRunning = {
   startToCloseTimeout: '7 days',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -1,0 +1,136 @@
+import {
+  ApplicationFailure,
+  defineQuery,
+  defineSignal,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
+import type { VerifySteps } from '../activities/verifySteps.ts';
+import type { ProgressReport } from '../core/backup/run.ts';
+import { formatBytes, formatDuration } from '../core/format.ts';
+import {
+  VERIFY_INPUT_EXAMPLE,
+  verifyInput,
+  type CopyVerdict,
+  type VerifyAssignment,
+  type VerifyProgress,
+  type VerifyResult,
+} from '../core/verification/run.ts';
+import { parseInput } from './support/input.ts';
+import { problemOf } from './support/problem.ts';
+import { HEARTBEAT_TIMEOUT, longRunning } from './support/steps.ts';
+
+const { findCopies, recordVerdicts } = proxyActivities<VerifySteps>({
+  startToCloseTimeout: '2m',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry: { initialInterval: '1s', maximumAttempts: 3 },
+});
+const { verifyCopy } = proxyActivities<VerifySteps>({
+  ...longRunning,
+  retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 4 },
+});
+
+const progressQuery = defineQuery<VerifyProgress>('progress');
+const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
+
+/**
+ * Reads the copies of a backup back and says of each whether it is good. A copy that is missing, damaged or could not be
+ * looked at fails the workflow; the failure carries the result as its detail.
+ */
+export async function verify(input: unknown): Promise<VerifyResult> {
+  const request = parseInput(verifyInput, input, VERIFY_INPUT_EXAMPLE);
+  const bytes = new Map<string, number>();
+  const verdicts = new Map<string, CopyVerdict>();
+  let assignment: VerifyAssignment | undefined;
+  const progress = (): VerifyProgress => ({
+    backup: assignment?.location.backup ?? request.backup,
+    copies: (assignment?.backends ?? []).map((backend) => ({
+      backend,
+      state: verdicts.get(backend)?.outcome ?? 'reading',
+      bytes: verdicts.get(backend)?.bytes ?? bytes.get(backend) ?? 0,
+    })),
+  });
+  const show = () => setCurrentDetails(describe(progress(), [...verdicts.values()]));
+  setHandler(progressQuery, progress, { description: 'How far the verification is.' });
+  setHandler(
+    progressSignal,
+    (report) => {
+      for (const [backend, count] of Object.entries(report.verified ?? {})) bytes.set(backend, count);
+      show();
+    },
+    { description: 'Sent by running steps; not for hands.' },
+  );
+
+  assignment = await findCopies(request);
+  const { location, depth, backends } = assignment;
+  await Promise.all(
+    backends.map(async (backend) => {
+      verdicts.set(backend, await lookAt({ location, depth, backend }));
+      show();
+    }),
+  );
+  const copies = backends.flatMap((backend) => verdicts.get(backend) ?? []);
+  const warnings = [...assignment.warnings, ...(await record(location.backup, copies))];
+  const passed = copies.length > 0 && copies.every(({ outcome }) => outcome === 'passed');
+  const result: VerifyResult = { backup: location.backup, source: location.source, depth, passed, copies, warnings };
+  if (passed) return result;
+  const problems = copies.flatMap((copy) => copy.problems);
+  const damaged = copies.some(({ outcome }) => outcome === 'damaged' || outcome === 'missing');
+  throw ApplicationFailure.nonRetryable(
+    problems.join('\n') || `No copy of ${location.backup} was found.`,
+    damaged ? 'ObjectDamaged' : 'ObjectMissing',
+    result,
+  );
+}
+
+type Look = Parameters<VerifySteps['verifyCopy']>[0];
+
+/** A look that cannot be finished says nothing about the copy, and nothing good about the verification. */
+async function lookAt(look: Look): Promise<CopyVerdict> {
+  const begun = Date.now();
+  try {
+    return await verifyCopy.executeWithOptions({ summary: `${look.depth} on ${look.backend}` }, [look]);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const { backend, depth } = look;
+    const at = new Date().toISOString();
+    return {
+      backend,
+      depth,
+      outcome: 'failed',
+      problems: [problemOf(error).message],
+      bytes: 0,
+      duration: Date.now() - begun,
+      at,
+    };
+  }
+}
+
+/** The verdict stands whether or not the catalog hears of it. */
+async function record(backup: string, copies: readonly CopyVerdict[]): Promise<string[]> {
+  try {
+    await recordVerdicts(backup, copies);
+    return [];
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return [`The catalog was not told: ${problemOf(error).message}`];
+  }
+}
+
+function describe({ backup, copies }: VerifyProgress, verdicts: readonly CopyVerdict[]): string {
+  const rows = copies.map(({ backend, state, bytes }) => `| ${backend} | ${state} | ${formatBytes(bytes)} |`);
+  const problems = verdicts.flatMap(({ problems: list, duration }) =>
+    list.map((text) => `- ${text} (after ${formatDuration(duration)})`),
+  );
+  return [
+    `### Verification of ${backup}`,
+    '',
+    '| backend | state | read |',
+    '| --- | --- | --- |',
+    ...rows,
+    '',
+    ...problems,
+  ].join('\n');
+}
