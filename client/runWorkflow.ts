@@ -3,7 +3,7 @@ import { WorkflowExecutionAlreadyStartedError, type WorkflowHandleWithFirstExecu
 import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { showProgress, type ProgressView } from './progress.ts';
-import { connectTemporal, errorOfRun, hasWorker, type TemporalClient } from './temporal.ts';
+import { connectTemporal, failureOfRun, hasWorker, type TemporalClient } from './temporal.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
 export interface RunWorkflowOptions<Result, Progress> {
@@ -105,7 +105,7 @@ async function follow<Result, Progress>(
     done.abort();
     await progress;
     if (interrupted.aborted) return leave(run, terminal);
-    const { error: reason, detail } = errorOfRun(error, run.workflowId);
+    const { error: reason, detail } = failureOfRun(error, run.workflowId);
     if (!options.isResult(detail)) throw reason;
     return terminal.failWith(reason, { ...run, ...detail }, () => options.describe(detail));
   }

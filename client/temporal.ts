@@ -1,5 +1,12 @@
 import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+} from '@temporalio/common';
+import { z } from 'zod';
 import type { Configuration } from '../core/config/schema.ts';
 import { ERROR_TYPES, HoldfastError, messageOf, type ErrorType } from '../core/errors.ts';
 import { temporalTarget, webUiLink, type TemporalTarget } from '../worker/connection.ts';
@@ -45,21 +52,25 @@ export async function hasWorker({ client, target }: TemporalClient, taskQueue: s
   return (pollers ?? []).length > 0;
 }
 
-/** What a failed run says, as an error of the command line. The failure's first detail is handed on where it has one. */
-export function errorOfRun(error: unknown, workflowId: string): { error: HoldfastError; detail: unknown } {
+export interface RunFailure {
+  readonly error: HoldfastError;
+  /** The failure's first detail, where it has one: often the result that the run came to. */
+  readonly detail: unknown;
+}
+
+/** What a failed run says, as an error of the command line. */
+export function failureOfRun(error: unknown, workflowId: string): RunFailure {
   if (!(error instanceof WorkflowFailedError)) {
-    return {
-      error: new HoldfastError('TemporalUnreachable', `The run ${workflowId} was lost sight of: ${messageOf(error)}`, {
-        cause: error,
-      }),
-      detail: undefined,
-    };
+    const message = `The run ${workflowId} was lost sight of: ${messageOf(error)}`;
+    return { error: new HoldfastError('TemporalUnreachable', message, { cause: error }), detail: undefined };
   }
-  const { cause } = error;
+  // A step's failure stands inside the one that says which step it was.
+  const cause = error.cause instanceof ActivityFailure ? error.cause.cause : error.cause;
   if (cause instanceof ApplicationFailure) {
     const detail: unknown = cause.details?.[0];
     const type = isErrorType(cause.type) ? cause.type : 'Unexpected';
-    return { error: new HoldfastError(type, cause.message, { cause: error }), detail };
+    const advice = adviceIn(detail);
+    return { error: new HoldfastError(type, cause.message, { ...(advice && { advice }), cause: error }), detail };
   }
   if (cause instanceof CancelledFailure) {
     return {
@@ -69,10 +80,17 @@ export function errorOfRun(error: unknown, workflowId: string): { error: Holdfas
   }
   const how =
     cause instanceof TerminatedFailure ? 'was terminated' : cause instanceof TimeoutFailure ? 'timed out' : 'failed';
-  return {
-    error: new HoldfastError('Unexpected', `The run ${workflowId} ${how}: ${messageOf(cause)}`, { cause: error }),
-    detail: undefined,
-  };
+  const message = `The run ${workflowId} ${how}: ${messageOf(cause)}`;
+  return { error: new HoldfastError('Unexpected', message, { cause: error }), detail: undefined };
+}
+
+/** Steps give their advice as their failure's detail, runs inside the result that is theirs. */
+function adviceIn(detail: unknown): string | undefined {
+  const parsed = z
+    .union([z.object({ advice: z.string() }), z.object({ problem: z.object({ advice: z.string() }) })])
+    .safeParse(detail);
+  if (!parsed.success) return undefined;
+  return 'advice' in parsed.data ? parsed.data.advice : parsed.data.problem.advice;
 }
 
 function isErrorType(type: string | null | undefined): type is ErrorType {

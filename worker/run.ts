@@ -52,7 +52,7 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
       shutdownGraceTime: SHUTDOWN_GRACE,
       shutdownForceTime: SHUTDOWN_FORCE,
       // Cancellation, pause and reset reach an activity only on a heartbeat that is really sent.
-      maxHeartbeatThrottleInterval: '10s',
+      maxHeartbeatThrottleInterval: '2s',
     } as const;
     const workers = await Promise.all([
       Worker.create({ ...common, taskQueue: configuration.temporal.taskQueue, workflowBundle }),

@@ -140,6 +140,10 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
     copying.cancel();
     await copies;
     stopIfCancelled();
+    for (const copy of copiesIn(run, 'failed')) {
+      if (copy.problem?.type === 'Cancelled')
+        copy.problem = { type: 'Cancelled', message: 'Given up, because the dump failed.' };
+    }
     // A dump that was ended because too few copies could still come of it is not to blame.
     if (isCancellation(error)) throw tooFewCopies(run, step.assignment);
     throw error;

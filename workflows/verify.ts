@@ -43,10 +43,10 @@ export async function verify(input: unknown): Promise<VerifyResult> {
   const request = parseInput(verifyInput, input, VERIFY_INPUT_EXAMPLE);
   const bytes = new Map<string, number>();
   const verdicts = new Map<string, CopyVerdict>();
-  let assignment: VerifyAssignment | undefined;
+  const found: { assignment?: VerifyAssignment } = {};
   const progress = (): VerifyProgress => ({
-    backup: assignment?.location.backup ?? request.backup,
-    copies: (assignment?.backends ?? []).map((backend) => ({
+    backup: found.assignment?.location.backup ?? request.backup,
+    copies: (found.assignment?.backends ?? []).map((backend) => ({
       backend,
       state: verdicts.get(backend)?.outcome ?? 'reading',
       bytes: verdicts.get(backend)?.bytes ?? bytes.get(backend) ?? 0,
@@ -63,7 +63,8 @@ export async function verify(input: unknown): Promise<VerifyResult> {
     { description: 'Sent by running steps; not for hands.' },
   );
 
-  assignment = await findCopies(request);
+  const assignment = await findCopies(request);
+  found.assignment = assignment;
   const { location, depth, backends } = assignment;
   await Promise.all(
     backends.map(async (backend) => {

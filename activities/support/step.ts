@@ -13,7 +13,7 @@ export interface StepContext {
   signalWorkflow(name: string, payload: unknown): Promise<void>;
 }
 
-const HEARTBEAT_INTERVAL = 5_000;
+const HEARTBEAT_INTERVAL = 2_000;
 
 /**
  * Makes an activity of a step: heartbeats from a timer with the latest checkpoint, the reason of a cancellation kept,
