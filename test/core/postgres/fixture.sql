@@ -35,7 +35,7 @@ create index on parts (id);
 insert into parts select i, (array['eu','us','asia'])[1 + i % 3], repeat(md5(i::text), 4) from generate_series(1, 15000) i;
 create table base (id int, z text); create table derived (a int) inherits (base);
 alter table base add column late int default 5;
-insert into base values (1, 'base'); insert into derived (id, z, a, late) select i, 'd', i, i from generate_series(1, 50) i;
+insert into base values (1, 'base'); insert into derived (id, z, a, late) select i, 'd', i, -i from generate_series(1, 50) i;
 create unlogged table cache (k text primary key, v text); insert into cache values ('k', 'v');
 create view rich as select c.name, sum(o.amount) from customers c join orders o on o.customer = c.id group by 1;
 create materialized view report as select count(*) as n from orders; create materialized view later as select 1 as x with no data;

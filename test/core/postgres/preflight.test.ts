@@ -87,6 +87,11 @@ test('[4] row-level security is named for a plain reader, for pg_read_all_data a
   await check();
   // And should it come to a dump all the same, a subset is an error and no backup.
   await assertRejects(dumpInto(context, reader), 'DumpFailed', /row-level security|row security/);
+  const dump = await openDump(context, reader);
+  const inventory = dump.parts.find((part) => part.part === 'inventory')?.open(new AbortController().signal);
+  inventory?.plaintext.resume();
+  await assertRejects(inventory?.finished ?? Promise.resolve(), 'SourceRefused', /row-level security policy/);
+  await dump.close();
   await runSql(database, `alter role ${reader.user} bypassrls`);
   assert.deepEqual(await failures(reader), []);
   assert.equal((await dumpInto(context, reader)).inventory.tables.find((table) => table.name === 'guarded')?.rows, '1');
