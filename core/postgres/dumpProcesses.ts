@@ -8,7 +8,7 @@ import { dumpIsStuckBehindSnapshot } from './blockers.ts';
 import { programPath, type ClientPrograms } from './clients.ts';
 import type { DatabaseDumpOptions } from './dump.ts';
 import type { ClientEnvironment } from './passwordFile.ts';
-import type { Snapshot } from './snapshot.ts';
+import { lockTableFull, type Snapshot } from './snapshot.ts';
 
 /** A pg_dump that holds its locks and waits for its reader. */
 export interface RunningDump {
@@ -135,6 +135,7 @@ async function allReady(job: DumpJob, dumps: readonly RunningDump[]): Promise<vo
     await Promise.race([ready, failWhenStuck(job, waiting.signal)]);
   } catch (error) {
     job.signal.throwIfAborted();
+    if (/max_locks_per_transaction/.test(messageOf(error))) throw lockTableFull(job.access, error);
     throw error;
   } finally {
     waiting.abort();

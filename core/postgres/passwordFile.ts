@@ -17,9 +17,11 @@ export interface ClientEnvironment {
 export async function createClientEnvironment(access: DatabaseAccess, directory: string): Promise<ClientEnvironment> {
   const entry = passwordEntry(access);
   const variables = connectionVariables(access);
-  // An unset variable would let ~/.pgpass in.
-  if (entry === undefined)
-    return { variables: { ...variables, PGPASSFILE: '/dev/null' }, remove: async () => undefined };
+  // An unset variable would let ~/.pgpass in; a file that is not there is no password.
+  if (entry === undefined) {
+    const none = join(directory, 'no-password');
+    return { variables: { ...variables, PGPASSFILE: none }, remove: async () => undefined };
+  }
 
   const privateDirectory = await mkdtemp(join(directory, 'pgpass-'));
   const remove = () => rm(privateDirectory, { recursive: true, force: true });

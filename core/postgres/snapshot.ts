@@ -133,17 +133,21 @@ function lockError(access: DatabaseAccess, cause: unknown, blockers: string | un
       `${describeDatabase(access)}: no lock within ${Math.round(access.lockTimeout / 1000)} s: ${blockers ?? 'another session holds a conflicting one'}`,
       { advice: 'End that session or wait for it, or raise lockTimeout of the source.', cause },
     );
-  if (code === '53200')
-    return new HoldfastError(
-      'SourceRefused',
-      `${describeDatabase(access)}: its lock table is full: ${messageOf(cause)}`,
-      {
-        advice:
-          'A dump locks every table and partition at once: raise max_locks_per_transaction on the server and restart it.',
-        cause,
-      },
-    );
+  if (code === '53200') return lockTableFull(access, cause);
   return cause;
+}
+
+/** For the snapshot's session and the dump programs: all of them lock every table. */
+export function lockTableFull(access: DatabaseAccess, cause: unknown): HoldfastError {
+  return new HoldfastError(
+    'SourceRefused',
+    `${describeDatabase(access)}: its lock table is full: ${messageOf(cause)}`,
+    {
+      advice:
+        'A dump locks every table and partition at once, in several sessions: raise max_locks_per_transaction on the server and restart it.',
+      cause,
+    },
+  );
 }
 
 function keepAlive(access: DatabaseAccess, client: pg.Client, pid: number, id: string): Snapshot {
