@@ -65,6 +65,7 @@ async function uploadAttempt(attempt: AttemptReader, options: UploadCopyOptions)
     slots: pLimit(options.concurrency),
     totals,
     spareBuffers: [],
+    fail: (reason) => failure.abort(reason),
   };
   const transferOf = (object: string) => {
     let transfer = transfers.get(object);
@@ -98,6 +99,8 @@ async function uploadAttempt(attempt: AttemptReader, options: UploadCopyOptions)
 interface TransferContext extends UploadCopyOptions {
   readonly attempt: AttemptReader;
   readonly slots: LimitFunction;
+  /** Ends every other transfer of the attempt. */
+  readonly fail: (reason: unknown) => void;
   readonly totals: { objects: number; bytes: number; resumedBytes: number };
   /** Segment-sized, used again and again: fresh ones would cost a garbage collection every few segments. */
   readonly spareBuffers: Buffer[];
@@ -136,8 +139,19 @@ function objectTransfer(object: string, context: TransferContext): ObjectTransfe
     context.spareBuffers.push(buffer);
     count(entry.bytes);
   };
-  const send = (entry: SegmentEntry) =>
+  /** In its turn, and not at all after a failure: the failure is told before the next one's turn comes. */
+  const inTurn = (step: () => Promise<void>) =>
     context.slots(async () => {
+      signal.throwIfAborted();
+      try {
+        await step();
+      } catch (error) {
+        context.fail(error);
+        throw error;
+      }
+    });
+  const send = (entry: SegmentEntry) =>
+    inTurn(async () => {
       const upload = await (opened ??= openUpload(key, object, context));
       if (upload.has(entry)) {
         context.totals.resumedBytes += entry.bytes;
@@ -147,7 +161,7 @@ function objectTransfer(object: string, context: TransferContext): ObjectTransfe
       }
     });
   const storeWhole = (entry: SegmentEntry) =>
-    context.slots(() => sendBody(entry, (body) => backend.put(key, body, { hashes: entry, signal })));
+    inTurn(() => sendBody(entry, (body) => backend.put(key, body, { hashes: entry, signal })));
   const finishWith = async (entry: ObjectEntry) => {
     if (first !== undefined) await storeWhole(first);
     await Promise.all(sent);
