@@ -93,7 +93,7 @@ export function renderView({ phase, lines, timeLeft }: ProgressView, columns: nu
 function renderLine({ label, done, total, rate, state }: ProgressLine, width: number): string {
   const share = total === undefined || total === 0 ? '' : `${Math.floor((Math.min(done, total) / total) * 100)} %`;
   const amount = total === undefined ? formatBytes(done) : `${formatBytes(done)} of ${formatBytes(total)}`;
-  const speed = rate === undefined || state !== 'running' ? '' : `${formatBytes(rate)}/s`;
+  const speed = rate === undefined ? '' : `${formatBytes(rate)}/s`;
   return `  ${label.padEnd(width)}  ${state.padEnd(8)}  ${share.padStart(5)}  ${amount}  ${speed}`.trimEnd();
 }
 
