@@ -44,13 +44,11 @@ export async function showProgress({ terminal, poll, signal, interval = 300 }: S
   try {
     while (!signal.aborted) {
       // One poll at a time: the next starts when this one has been shown.
-      // oxlint-disable-next-line no-await-in-loop
       const view = await firstOf(
         poll().catch(() => undefined),
         signal,
       );
       if (view !== undefined && !signal.aborted) display.show(view);
-      // oxlint-disable-next-line no-await-in-loop
       await firstOf(sleep(interval, undefined, { ref: false }), signal);
     }
   } finally {
