@@ -34,7 +34,7 @@ const SHUTDOWN_FORCE = '20s';
 export async function runWorker({ configuration, log, signal, onReady }: WorkerOptions): Promise<void> {
   installLogger(log);
   const target = await temporalTarget(configuration);
-  const [workflowBundle, dependencies, connection] = await Promise.all([
+  const [codePath, dependencies, connection] = await Promise.all([
     loadWorkflowBundle(log),
     openDependencies(configuration, log),
     connect(target),
@@ -55,7 +55,7 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
       maxHeartbeatThrottleInterval: '2s',
     } as const;
     const workers = await Promise.all([
-      Worker.create({ ...common, taskQueue: configuration.temporal.taskQueue, workflowBundle }),
+      Worker.create({ ...common, taskQueue: configuration.temporal.taskQueue, workflowBundle: { codePath } }),
       Worker.create({ ...common, taskQueue: dependencies.spoolQueue }),
     ]);
     const shutdown = () => {
@@ -95,10 +95,14 @@ async function connect({ address, options }: Awaited<ReturnType<typeof temporalT
   }
 }
 
+/** The poller of the spool's queue has none, on purpose. */
+const EXPECTED_WARNING = /^No workflows registered/;
+
 /** Temporal's own log lines join ours. */
 function installLogger(log: Logger): void {
   const write = ({ level, message, meta }: LogEntry) => {
     const { taskToken: _taskToken, ...context } = meta ?? {};
+    if (EXPECTED_WARNING.test(message)) return;
     const method = ({ TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const)[level];
     log[method](context, message);
   };

@@ -99,6 +99,7 @@ async function perform(run: BackupRun, request: BackupInput, show: () => void): 
  */
 async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): Promise<void> {
   const spool = spoolSteps(step.assignment.spoolQueue);
+  run.dumpBegun = Date.now();
   const dumping = new CancellationScope();
   const copying = new CancellationScope();
   const sealed = dumping.run(() => spool.dump(step));

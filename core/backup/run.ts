@@ -164,6 +164,8 @@ export interface BackupProgress {
   readonly copies: readonly CopyProgress[];
   /** Milliseconds. */
   readonly elapsed: number;
+  /** Uncompressed bytes read a second, on average since the dump began. */
+  readonly rate?: number;
   /** Milliseconds, from how long the last run took. */
   readonly timeLeft?: number;
   readonly warnings: readonly string[];

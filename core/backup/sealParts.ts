@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Compression } from '../config/schema.ts';
-import { HoldfastError } from '../errors.ts';
+import { codeOf, HoldfastError } from '../errors.ts';
 import { objectName } from '../repository/layout.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
@@ -57,6 +57,8 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
   const startedAt = new Date().toISOString();
   const stop = new AbortController();
   const stream = source.open(AbortSignal.any([signal, stop.signal]));
+  // It may fail long before it is asked below.
+  stream.finished.catch(() => undefined);
   const writer = attempt.openPart((index) => objectName(part, PART_EXTENSIONS[format], compression.type, index));
   try {
     const sealed = seal(stream.plaintext, {
@@ -105,11 +107,15 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
   }
 }
 
-/** Whose fault it was is known to the process, not to the pipe that broke behind it: its word counts if it comes at once. */
-async function producersReason(stream: PartStream, error: unknown): Promise<unknown> {
+/**
+ * Why a broken stream broke is known to the process behind it, and it says so at once. A stream that was left because
+ * its reader failed is another matter: that its process then ended too is only a consequence.
+ */
+async function producersReason({ plaintext, finished }: PartStream, error: unknown): Promise<unknown> {
+  if (plaintext.errored === null && codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') return error;
   const patience = sleep(200, error, { ref: false });
   return Promise.race([
-    stream.finished.then(
+    finished.then(
       () => error,
       (reason: unknown) => reason,
     ),

@@ -17,11 +17,9 @@ export async function recordBackup(
     await upsert(client, 'backups', ['id'], backupRow(record));
     for (const copy of record.copies) {
       // One connection, one query at a time.
-      // oxlint-disable-next-line eslint/no-await-in-loop
       await upsert(client, 'copies', ['backup_id', 'backend'], copyRow(record.id, copy));
     }
     for (const proof of proofs) {
-      // oxlint-disable-next-line eslint/no-await-in-loop
       await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(proof));
     }
   });

@@ -9,6 +9,7 @@ export function describeProgress(progress: BackupProgress, verdict?: string): st
     [
       progress.plan && `plan ${progress.plan}`,
       `running for ${formatDuration(progress.elapsed)}`,
+      progress.rate !== undefined && `reading ${formatBytes(progress.rate)}/s`,
       progress.timeLeft !== undefined && `about ${formatDuration(progress.timeLeft)} left, going by the last run`,
     ]
       .filter(Boolean)

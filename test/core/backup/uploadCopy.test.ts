@@ -54,6 +54,8 @@ async function writePart(attempt: AttemptWriter, name: string, bytes: Buffer): P
   await part.finish();
 }
 
+const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+
 async function stored({ backend }: Place, name: string): Promise<Buffer> {
   return buffer(await backend.get(PREFIX + name));
 }
@@ -128,13 +130,13 @@ test('[2][5] when the dump starts over, nothing of the first attempt reaches the
   const here = await place(t);
   const firstBytes = randomBytes(4 * SEGMENT);
   const secondBytes = randomBytes(3 * SEGMENT + 5);
-  let segments = 0;
-  const backend = watched(here.backend, () => void (segments += 1));
+  const sent: number[] = [];
+  const backend = watched(here.backend, (_key, number) => void sent.push(number));
   const uploading = uploadCopy(optionsFor(here, t, { backend }));
   const first = await beginAttempt(here.spool, BACKUP);
   const part = first.openPart(() => 'database.dump.zst.enc');
   await part.write(firstBytes);
-  while (segments < 4) await sleep(10);
+  while (sent.length < 4) await sleep(10);
   await part.close();
   await first.discard();
   await first.close();
@@ -210,7 +212,6 @@ test('memory: segments in flight never exceed the concurrency', async (t) => {
   };
   await uploadCopy(optionsFor(here, t, { backend, concurrency: 2 }));
   assert.equal(most, 2);
-  const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
   assert.equal(
     new Set(await Promise.all(['a.enc', 'b.enc', 'c.enc'].map(async (name) => digest(await stored(here, name))))).size,
     3,
