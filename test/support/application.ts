@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
+import type { ErrorReport } from '../../client/terminal.ts';
+import type { BackupResult } from '../../core/backup/run.ts';
 import { withCatalog, type Catalog } from '../../core/catalog/catalog.ts';
 import type { configurationSchema } from '../../core/config/schema.ts';
 import { startServer, type RunningServer } from '../../core/tools/server.ts';
 import { holdfast, HOLDFAST, startHoldfast, type CommandResult, type RunningCommand } from './commandLine.ts';
 import { temporaryDirectory, type Scope } from './directories.ts';
 import { bucketStore, directoryStore, type Store } from './objects.ts';
-import { createBucket, createDatabase, testPostgres, testS3, testTemporal, type TestDatabase } from './servers.ts';
+import { createBucket, createDatabase, testS3, testTemporal, type TestDatabase } from './servers.ts';
 
 export type Settings = z.input<typeof configurationSchema>;
 
@@ -32,7 +34,9 @@ export interface Application {
   /** Runs ./holdfast with the configuration to its end. */
   holdfast(...args: string[]): Promise<CommandResult>;
   /** The same, with --json, and its document read. */
-  ask<Document>(...args: string[]): Promise<{ code: number | null; document: Document; stderr: string }>;
+  ask(...args: string[]): Promise<Answer<unknown>>;
+  /** `holdfast backup --json ...` to its end. */
+  backup(...args: string[]): Promise<Answer<BackupDocument>>;
   start(...args: string[]): RunningCommand;
   startWorker(options?: WorkerOptions): Promise<RunningWorker>;
   writeSecret(name: string, value: string): Promise<{ file: string }>;
@@ -40,6 +44,21 @@ export interface Application {
   useCatalog<Result>(use: (catalog: Catalog) => Promise<Result>): Promise<Result>;
   /** What Holdfast left in the spool (beside its identity) and in the directory for temporary files. */
   leftBehind(): Promise<string[]>;
+}
+
+export interface Answer<Document> {
+  readonly code: number | null;
+  readonly document: Document;
+  readonly stderr: string;
+}
+
+/** What `holdfast backup --json` prints, of a run that came to a result. */
+export interface BackupDocument extends BackupResult {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly link: string;
+  /** Of a failed run. */
+  readonly error?: ErrorReport;
 }
 
 export interface WorkerOptions {
@@ -74,6 +93,10 @@ export async function createApplication(scope: Scope): Promise<Application> {
   let workers = 0;
 
   const run = (...args: string[]) => holdfast(['--config', config, ...args], { environment });
+  const ask = async (...args: string[]): Promise<Answer<unknown>> => {
+    const { code, stdout, stderr } = await run('--json', ...args);
+    return { code, stderr, document: JSON.parse(stdout) };
+  };
   return {
     home,
     settings,
@@ -89,9 +112,10 @@ export async function createApplication(scope: Scope): Promise<Application> {
     spool: join(home, 'spool'),
     temporary: join(home, 'temporary'),
     holdfast: run,
-    ask: async <Document>(...args: string[]) => {
-      const { code, stdout, stderr } = await run('--json', ...args);
-      return { code, stderr, document: JSON.parse(stdout) as Document };
+    ask,
+    backup: async (...args) => {
+      const answer = await ask('backup', ...args);
+      return { ...answer, document: answer.document as BackupDocument };
     },
     start: (...args) => startHoldfast(['--config', config, ...args], { environment }),
     startWorker: async (options = {}) => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { querySession } from './session.ts';
 import type { TestDatabase } from './servers.ts';
 

@@ -19,7 +19,6 @@ export function directoryStore(path: string): Store {
     return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
   };
   const keyOf = (file: string) => relative(path, file);
-  const isObject = (key: string) => MANIFEST.test(key) || OBJECT.test(key);
   return {
     objects: async () => {
       const found = (await files()).filter((file) => isObject(keyOf(file))).toSorted();
@@ -27,6 +26,10 @@ export function directoryStore(path: string): Store {
     },
     leftovers: async () => (await files()).map(keyOf).filter((key) => !isObject(key)),
   };
+}
+
+function isObject(key: string): boolean {
+  return MANIFEST.test(key) || OBJECT.test(key);
 }
 
 export function bucketStore(bucket: string, server: ReturnType<typeof testS3> = testS3()): Store {
