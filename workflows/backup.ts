@@ -35,7 +35,7 @@ import {
   type BackupRun,
   type CopyRun,
 } from './support/backupRun.ts';
-import { parseInput } from './support/input.ts';
+import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { discardCopy, open, preflight, publish, record, spoolSteps, verifyChecksum } from './support/steps.ts';
 
@@ -50,7 +50,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
-  const show = (verdict?: string) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), verdict));
+  const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(
     progressSignal,
@@ -63,7 +63,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
 
   await perform(run, request, show);
   const result = await recordResult(run);
-  show(result.state);
+  show(result);
   if (result.state === 'failed') throw failureOf(result);
   return result;
 }
@@ -275,9 +275,7 @@ function stopIfCancelled(): void {
 function failureOf(result: BackupResult): Error {
   const { problem, reasons } = result;
   if (problem?.type === 'Cancelled') return new CancelledFailure('Stopped on request.', [result]);
-  return ApplicationFailure.nonRetryable(
-    problem?.message ?? reasons.join('; '),
-    problem?.type ?? 'TooFewCopies',
-    result,
-  );
+  const message = problem?.message ?? reasons.join('; ');
+  if (problem?.type === 'InvalidInput') return invalidInput(message, problem.advice, BACKUP_INPUT_EXAMPLE, result);
+  return ApplicationFailure.nonRetryable(message, problem?.type ?? 'TooFewCopies', result);
 }
