@@ -87,8 +87,8 @@ async function readLargeObjects(job: InventoryJob): Promise<Inventory['largeObje
   const { rows } = await job.client.query<Inventory['largeObjects']>(`
     select count(*)::text as count, coalesce(sum(hashtextextended(concat_ws(':', oid, pg_get_userbyid(lomowner),
              (select string_agg(concat_ws(' ', x.grantee::regrole, x.privilege_type, x.is_grantable), ';' order by x.grantee::regrole::text, x.privilege_type)
-                from aclexplode(coalesce(lomacl, acldefault('L', lomowner))) x)), 0)), 0)::text as privileges
-      from pg_largeobject_metadata`);
+                from aclexplode(coalesce(lomacl, acldefault('L', lomowner))) x), d.description), 0)), 0)::text as privileges
+      from pg_largeobject_metadata left join pg_description d on d.objoid = oid and d.classoid = 'pg_largeobject'::regclass`);
   const counted = rows[0] ?? { count: '0', privileges: '0' };
   if (job.detail !== 'fingerprints') return counted;
   const contents = await job.client.query<{ coalesce: string }>(LARGE_OBJECT_CONTENTS);

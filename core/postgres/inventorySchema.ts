@@ -92,7 +92,7 @@ export const inventorySchema = z.strictObject({
     count: decimal,
     /** Over the contents. */
     fingerprint: decimal.optional(),
-    /** Over owners and privileges. */
+    /** Over owners, privileges and comments. */
     privileges: decimal,
   }),
   /** Tables by which applications record their migrations, of the ones that are known. */

@@ -50,7 +50,9 @@ const RELATIONS = `
 const INDEXES = `
   select 'pg_class'::regclass, c.oid,
          concat_ws(E'\\n', pg_get_indexdef(c.oid), i.indisclustered, i.indisreplident, ${tablespaceOf('c.reltablespace')},
-           (select h.inhparent::regclass::text from pg_inherits h where h.inhrelid = c.oid)),
+           (select h.inhparent::regclass::text from pg_inherits h where h.inhrelid = c.oid),
+           (select string_agg(concat_ws(' ', a.attnum, a.attstattarget), ',' order by a.attnum) from pg_attribute a
+             where a.attrelid = c.oid and a.attstattarget >= 0)),
          true, null::oid, null::aclitem[], null::"char"
     from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
    where (i.indisvalid or c.relkind = 'I') and ${USER_RELATION}`;
