@@ -134,6 +134,7 @@ interface SequenceRow {
 
 const SEQUENCES_PER_QUERY = 200;
 
+/** Without unlogged ones on a standby: their values cannot be read there, and a dump has none. */
 async function readSequences(client: pg.Client): Promise<Inventory['sequences']> {
   const { rows } = await client.query<SequenceRow>(`
     select n.nspname as schema, c.relname as name,
@@ -143,7 +144,7 @@ async function readSequences(client: pg.Client): Promise<Inventory['sequences']>
              where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
                and d.deptype in ('a', 'i')) as owned
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where c.relkind = 'S' and ${DUMPED_RELATION} order by n.nspname collate "C", c.relname collate "C"`);
+     where c.relkind = 'S' and ${DUMPED_RELATION} and not (c.relpersistence = 'u' and pg_is_in_recovery()) order by n.nspname collate "C", c.relname collate "C"`);
   const sequences: Inventory['sequences'] = [];
   for (let start = 0; start < rows.length; start += SEQUENCES_PER_QUERY)
     sequences.push(...(await readSequenceValues(client, rows.slice(start, start + SEQUENCES_PER_QUERY))));
