@@ -23,8 +23,8 @@ export function s3Error(error: unknown, { backend, bucket, action, key }: S3Acti
   const { type, what, advice, retryable } = meaningOf(error, bucket);
   const code = s3CodeOf(error);
   // What the SDK says of a body it cannot parse is for who has its source at hand.
-  const text = isNoS3Answer(error) ? '' : messageOf(error);
-  const said = [code, text].filter((text, index, all) => text !== '' && all.indexOf(text) === index);
+  const message = isNoS3Answer(error) ? '' : messageOf(error);
+  const said = [code, message].filter((text, index, all) => text !== '' && all.indexOf(text) === index);
   return new HoldfastError(
     type,
     `backend ${backend}: cannot ${action} ${bucket}/${key}: ` +
