@@ -55,6 +55,11 @@ export async function findBackup(catalog: Catalog, idOrPrefix: string): Promise<
   throw noSuchBackup(idOrPrefix, known);
 }
 
+/** Whether the catalog knows a backup of exactly this id. Throws CatalogUnavailable. */
+export async function isCataloged(catalog: Catalog, id: string): Promise<boolean> {
+  return (await query(catalog, 'SELECT FROM holdfast.backups WHERE id = $1', [id])).length > 0;
+}
+
 /** The newest verified backup of a source and kind. Throws CatalogUnavailable. */
 export async function lastVerified(
   catalog: Catalog,
