@@ -113,10 +113,11 @@ export async function endSession(client: Client): Promise<void> {
   patience.abort();
 }
 
+/** A database in SQL_ASCII can hold any bytes, and its server refuses to hand out as UTF8 what is none. */
 async function applySettings(client: Client): Promise<void> {
   const names = Object.keys(SESSION_SETTINGS);
   await client.query(
-    `select set_config(name, value, false)
+    `select set_config(name, case when name = 'client_encoding' and getdatabaseencoding() = 'SQL_ASCII' then 'SQL_ASCII' else value end, false)
        from unnest($1::text[], $2::text[]) as wanted(setting_name, value)
        join pg_catalog.pg_settings on pg_catalog.lower(name) = setting_name`,
     [names, names.map((setting) => SESSION_SETTINGS[setting])],
