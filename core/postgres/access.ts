@@ -4,6 +4,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Client } from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import type { DatabaseConfiguration } from '../config/schema.ts';
+import { rootCertificates } from './rootCertificates.ts';
 
 /** A source's database as configured, with the password's value in place of its reference. Never logged or stored. */
 export type DatabaseAccess = Omit<DatabaseConfiguration, 'password' | 'sslrootcert'> & {
@@ -127,7 +128,8 @@ async function applySettings(client: Client): Promise<void> {
 async function tlsOptions(access: DatabaseAccess): Promise<ConnectionOptions | false> {
   if (access.sslmode === 'disable' || access.host.startsWith('/')) return false;
   if (access.sslmode === 'prefer' || access.sslmode === 'require') return { rejectUnauthorized: false };
-  const ca = access.sslrootcert === undefined ? undefined : await readCertificate(access.sslrootcert);
+  const path = await rootCertificates(access);
+  const ca = path === undefined ? undefined : await readCertificate(path);
   return {
     rejectUnauthorized: true,
     ...(ca === undefined ? {} : { ca }),
