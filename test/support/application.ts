@@ -72,7 +72,12 @@ export interface RunningWorker extends RunningServer {
 
 const WORKER_READY_TIMEOUT = 60_000;
 
-export async function createApplication(scope: Scope): Promise<Application> {
+export interface ApplicationOptions {
+  /** For the worker and the commands alike. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export async function createApplication(scope: Scope, options: ApplicationOptions = {}): Promise<Application> {
   const home = await temporaryDirectory(scope);
   const database = await createDatabase(scope);
   const catalogDatabase = await createDatabase(scope);
@@ -89,7 +94,7 @@ export async function createApplication(scope: Scope): Promise<Application> {
   const save = () => writeFile(config, stringify(settings), { mode: 0o600 });
   await save();
   let client: Promise<Client> | undefined;
-  const environment = { TMPDIR: join(home, 'temporary') };
+  const environment = { TMPDIR: join(home, 'temporary'), ...options.environment };
   let workers = 0;
 
   const run = (...args: string[]) => holdfast(['--config', config, ...args], { environment });
