@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
@@ -42,6 +42,8 @@ export interface Application {
   writeSecret(name: string, value: string): Promise<{ file: string }>;
   temporal(): Promise<Client>;
   useCatalog<Result>(use: (catalog: Catalog) => Promise<Result>): Promise<Result>;
+  /** Bytes of ciphertext in the spool. */
+  spooledBytes(): Promise<number>;
   /** What Holdfast left in the spool (beside its identity) and in the directory for temporary files. */
   leftBehind(): Promise<string[]>;
 }
@@ -145,6 +147,7 @@ export async function createApplication(scope: Scope, options: ApplicationOption
     writeSecret,
     temporal: () => (client ??= connectClient(scope)),
     useCatalog: (use) => withCatalog(urlOf(catalogDatabase), use),
+    spooledBytes: () => segmentBytes(join(home, 'spool')),
     leftBehind: async () => {
       const spooled = (await readdir(join(home, 'spool'))).filter((name) => name !== 'id');
       // Tools that bundle workflows leave caches of their own there.
@@ -152,6 +155,20 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       return [...spooled, ...temporary];
     },
   };
+}
+
+async function segmentBytes(spool: string): Promise<number> {
+  const entries = await readdir(spool, { recursive: true, withFileTypes: true });
+  const files = entries.filter(({ name }) => name.endsWith('.segment'));
+  const sizes = await Promise.all(
+    files.map(({ parentPath, name }) =>
+      stat(join(parentPath, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** The connection URL of a database. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { before, test } from 'node:test';
+import { before, test, type TestContext } from 'node:test';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { startVersitygw } from '../../core/tools/versitygw.ts';
 import { runProgram, runSql } from '../core/postgres/support.ts';
@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/directories.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { decodedDescription, decodedHistory } from '../support/history.ts';
 import { bucketStore, type Store } from '../support/objects.ts';
-import { descendantsOf, runningDump, until, type SeenProcess } from '../support/processes.ts';
+import { descendantsOf, haltDump, until, type SeenProcess } from '../support/processes.ts';
 
 /** [38] Secrets and data are looked for in every place that a backup touches. */
 
@@ -54,7 +54,7 @@ before(async () => {
   await runSql(
     app.database,
     `create table customers as select i as id, '${secrets.row}' || md5(i::text) as name, md5(random()::text) as noise
-       from generate_series(1, 150000) i;
+       from generate_series(1, 400000) i;
      create role ${role} login superuser password '${secrets.databasePassword}'`,
   );
   scope.after(() => runSql(app.database, `drop role ${role}`));
@@ -97,11 +97,10 @@ test('the search finds what it is to find', async () => {
   assert.deepEqual(found('nothing', randomBytes(1000)), []);
 });
 
-test('[38] no secret and no row in arguments, environments, logs, histories, temporary files, catalog and objects', async () => {
-  const children = watchChildren(worker.pid);
+test('[38] no secret and no row in arguments, environments, logs, histories, temporary files, catalog and objects', async (t) => {
+  const children = watchChildren(t, worker.pid);
   const running = app.start('--verbose', 'backup', 'shop', '--backend', 'local', 'far', 'refused');
-  const dump = await runningDump(worker);
-  process.kill(dump.pid, 'SIGSTOP');
+  const dump = await haltDump(worker, async () => (await app.spooledBytes()) > 0);
   const whileRunning = await filesBelow(app.spool, app.temporary);
   const client = await app.temporal();
   const degradedRun = workflowIn(running.output.stderr);
@@ -109,7 +108,7 @@ test('[38] no secret and no row in arguments, environments, logs, histories, tem
     const description = await decodedDescription(client, degradedRun);
     return description.includes('originalBytes') ? description : undefined;
   });
-  process.kill(dump.pid, 'SIGCONT');
+  process.kill(dump, 'SIGCONT');
   const degraded = await running.ended;
   const failed = await app.holdfast('--verbose', 'backup', 'locked');
   const seen = await children.end();
@@ -159,7 +158,7 @@ test('[38] no secret and no row in arguments, environments, logs, histories, tem
 
   for (const store of [app.stores.local, secretStore]) {
     const objects = await store.objects();
-    assert.equal(objects.size, 9);
+    assert.equal(objects.size, 8);
     for (const [key, bytes] of objects) assert.deepEqual(found(key, bytes), []);
   }
 });
@@ -171,7 +170,7 @@ function found(where: string, content: string | Buffer): string[] {
 }
 
 /** Looks at all children of a process again and again until told to end. */
-function watchChildren(pid: number): { end(): Promise<SeenProcess[]> } {
+function watchChildren(t: TestContext, pid: number): { end(): Promise<SeenProcess[]> } {
   const seen = new Map<string, SeenProcess>();
   let watching = true;
   const loop = (async () => {
@@ -180,13 +179,13 @@ function watchChildren(pid: number): { end(): Promise<SeenProcess[]> } {
       await sleep(5);
     }
   })();
-  return {
-    end: async () => {
-      watching = false;
-      await loop;
-      return [...seen.values()];
-    },
+  const end = async () => {
+    watching = false;
+    await loop;
+    return [...seen.values()];
   };
+  t.after(end);
+  return { end };
 }
 
 function workflowIn(stderr: string): string {
