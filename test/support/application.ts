@@ -125,15 +125,15 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       return { ...answer, document: answer.document as BackupDocument };
     },
     start: (...args) => startHoldfast(['--config', config, ...args], { environment }),
-    startWorker: async (options = {}) => {
+    startWorker: async (how = {}) => {
       workers += 1;
       const logFile = join(home, `worker-${workers}.log`);
       const log = () => readFile(logFile, 'utf8');
       const worker = await startServer({
         name: 'The worker',
         command: HOLDFAST,
-        args: ['--config', config, ...(options.arguments ?? []), 'worker'],
-        environment: { HOME: home, ...environment, ...options.environment },
+        args: ['--config', config, ...(how.arguments ?? []), 'worker'],
+        environment: { HOME: home, ...environment, ...how.environment },
         workingDirectory: home,
         logFile,
         stopSignal: 'SIGTERM',

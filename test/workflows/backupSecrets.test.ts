@@ -172,15 +172,15 @@ function found(where: string, content: string | Buffer): string[] {
 /** Looks at all children of a process again and again until told to end. */
 function watchChildren(t: TestContext, pid: number): { end(): Promise<SeenProcess[]> } {
   const seen = new Map<string, SeenProcess>();
-  let watching = true;
+  const stop = new AbortController();
   const loop = (async () => {
-    while (watching) {
+    while (!stop.signal.aborted) {
       for (const child of await descendantsOf(pid)) seen.set(`${child.pid} ${child.arguments}`, child);
       await sleep(5);
     }
   })();
   const end = async () => {
-    watching = false;
+    stop.abort();
     await loop;
     return [...seen.values()];
   };

@@ -14,14 +14,14 @@ import { fillSmallShop } from '../support/smallShop.ts';
 
 const scope = fileScope();
 let app: Application;
-let workflowBundle: Awaited<ReturnType<typeof loadWorkflowBundle>>;
+let workflowBundle: { readonly codePath: string };
 
 before(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   app = await createApplication(scope);
   await fillSmallShop(app);
   await app.startWorker();
-  workflowBundle = await loadWorkflowBundle(pino({ level: 'silent' }));
+  workflowBundle = { codePath: await loadWorkflowBundle(pino({ level: 'silent' })) };
 });
 
 test('a backup keeps its history under 300 events and each payload under 100 KB, and replays', async () => {
