@@ -64,7 +64,10 @@ export interface BackupDocument extends BackupResult {
 }
 
 export interface WorkerOptions {
+  /** Before the command, e.g. `--verbose`. */
   readonly arguments?: readonly string[];
+  /** Of the command, e.g. `--embedded`. */
+  readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -132,7 +135,7 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       const worker = await startServer({
         name: 'The worker',
         command: HOLDFAST,
-        args: ['--config', config, ...(how.arguments ?? []), 'worker'],
+        args: ['--config', config, ...(how.arguments ?? []), 'worker', ...(how.flags ?? [])],
         environment: { HOME: home, ...environment, ...how.environment },
         workingDirectory: home,
         logFile,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, test, type TestContext } from 'node:test';
 import { findBackup } from '../../core/catalog/read.ts';
-import { runProgram, runSql } from '../core/postgres/support.ts';
+import { runProgram } from '../core/postgres/support.ts';
 import { createApplication, urlOf, type Application, type RunningWorker } from '../support/application.ts';
 import { databaseContents } from '../support/contents.ts';
 import { temporaryDirectory } from '../support/directories.ts';
@@ -10,14 +10,12 @@ import { fileScope } from '../support/fileScope.ts';
 import { haltDump, until } from '../support/processes.ts';
 import { createDatabase } from '../support/servers.ts';
 import { querySession } from '../support/session.ts';
+import { addBulkyTable } from '../support/smallShop.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcpProxy.ts';
 
 /** Faults in the middle of a backup, which it has to survive or to own up to. */
 
 const scope = fileScope();
-// Hardly compressible, and more than a few segments: an upload is under way long before the dump ends.
-const BULKY_SQL = `create table bulky as select i as id, (select string_agg(md5(random()::text || i || j), '') from generate_series(1, 10) j) as noise
-  from generate_series(1, 250000) i`;
 const SEGMENT = 5 * 2 ** 20;
 let app: Application;
 let worker: RunningWorker;
@@ -25,7 +23,7 @@ let catalogProxy: TcpProxy;
 
 before(async () => {
   app = await createApplication(scope);
-  await runSql(app.database, BULKY_SQL);
+  await addBulkyTable(app.database, 250_000);
   catalogProxy = await startTcpProxy(scope, app.catalogDatabase);
   await app.writeSecret('catalog-url', urlOf({ ...app.catalogDatabase, host: '127.0.0.1', port: catalogProxy.port }));
   worker = await app.startWorker();
