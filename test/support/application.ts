@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
@@ -42,6 +42,8 @@ export interface Application {
   writeSecret(name: string, value: string): Promise<{ file: string }>;
   temporal(): Promise<Client>;
   useCatalog<Result>(use: (catalog: Catalog) => Promise<Result>): Promise<Result>;
+  /** Bytes of ciphertext in the spool. */
+  spooledBytes(): Promise<number>;
   /** What Holdfast left in the spool (beside its identity) and in the directory for temporary files. */
   leftBehind(): Promise<string[]>;
 }
@@ -62,7 +64,10 @@ export interface BackupDocument extends BackupResult {
 }
 
 export interface WorkerOptions {
+  /** Before the command, e.g. `--verbose`. */
   readonly arguments?: readonly string[];
+  /** Of the command, e.g. `--embedded`. */
+  readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -72,7 +77,12 @@ export interface RunningWorker extends RunningServer {
 
 const WORKER_READY_TIMEOUT = 60_000;
 
-export async function createApplication(scope: Scope): Promise<Application> {
+export interface ApplicationOptions {
+  /** For the worker and the commands alike. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export async function createApplication(scope: Scope, options: ApplicationOptions = {}): Promise<Application> {
   const home = await temporaryDirectory(scope);
   const database = await createDatabase(scope);
   const catalogDatabase = await createDatabase(scope);
@@ -89,7 +99,7 @@ export async function createApplication(scope: Scope): Promise<Application> {
   const save = () => writeFile(config, stringify(settings), { mode: 0o600 });
   await save();
   let client: Promise<Client> | undefined;
-  const environment = { TMPDIR: join(home, 'temporary') };
+  const environment = { TMPDIR: join(home, 'temporary'), ...options.environment };
   let workers = 0;
 
   const run = (...args: string[]) => holdfast(['--config', config, ...args], { environment });
@@ -118,15 +128,15 @@ export async function createApplication(scope: Scope): Promise<Application> {
       return { ...answer, document: answer.document as BackupDocument };
     },
     start: (...args) => startHoldfast(['--config', config, ...args], { environment }),
-    startWorker: async (options = {}) => {
+    startWorker: async (how = {}) => {
       workers += 1;
       const logFile = join(home, `worker-${workers}.log`);
       const log = () => readFile(logFile, 'utf8');
       const worker = await startServer({
         name: 'The worker',
         command: HOLDFAST,
-        args: ['--config', config, ...(options.arguments ?? []), 'worker'],
-        environment: { HOME: home, ...environment, ...options.environment },
+        args: ['--config', config, ...(how.arguments ?? []), 'worker', ...(how.flags ?? [])],
+        environment: { HOME: home, ...environment, ...how.environment },
         workingDirectory: home,
         logFile,
         stopSignal: 'SIGTERM',
@@ -140,6 +150,7 @@ export async function createApplication(scope: Scope): Promise<Application> {
     writeSecret,
     temporal: () => (client ??= connectClient(scope)),
     useCatalog: (use) => withCatalog(urlOf(catalogDatabase), use),
+    spooledBytes: () => segmentBytes(join(home, 'spool')),
     leftBehind: async () => {
       const spooled = (await readdir(join(home, 'spool'))).filter((name) => name !== 'id');
       // Tools that bundle workflows leave caches of their own there.
@@ -147,6 +158,20 @@ export async function createApplication(scope: Scope): Promise<Application> {
       return [...spooled, ...temporary];
     },
   };
+}
+
+async function segmentBytes(spool: string): Promise<number> {
+  const entries = await readdir(spool, { recursive: true, withFileTypes: true });
+  const files = entries.filter(({ name }) => name.endsWith('.segment'));
+  const sizes = await Promise.all(
+    files.map(({ parentPath, name }) =>
+      stat(join(parentPath, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** The connection URL of a database. */

@@ -51,15 +51,24 @@ export async function until<Answer>(
   }
 }
 
-/** The pg_dump that reads rows for a worker. */
-export function runningDump(worker: { readonly pid: number }): Promise<SeenProcess> {
-  return until('pg_dump', async () =>
-    (await descendantsOf(worker.pid)).find(
-      ({ name, arguments: args }) =>
-        name === 'pg_dump' &&
-        args.includes('--snapshot') &&
-        !args.includes('--section') &&
-        !args.includes('--schema-only'),
-    ),
-  );
+/**
+ * Halts the pg_dump that reads rows for a worker, at the first moment that `when` holds; gives its process id. It goes
+ * on by SIGCONT.
+ */
+export async function haltDump(worker: { readonly pid: number }, when: () => Promise<boolean>): Promise<number> {
+  const { pid } = await until('pg_dump', async () => (await descendantsOf(worker.pid)).find(readsRows));
+  process.kill(pid, 'SIGSTOP');
+  await until('the moment to halt pg_dump', async () => {
+    if (await when()) return true;
+    // In small steps, or on a fast machine it would be through before it is seen.
+    process.kill(pid, 'SIGCONT');
+    await sleep(5);
+    process.kill(pid, 'SIGSTOP');
+    return undefined;
+  });
+  return pid;
+}
+
+function readsRows({ name, arguments: args }: SeenProcess): boolean {
+  return name === 'pg_dump' && args.includes('--snapshot') && !args.includes('--section');
 }

@@ -1,25 +1,21 @@
 import assert from 'node:assert/strict';
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { before, test, type TestContext } from 'node:test';
 import { findBackup } from '../../core/catalog/read.ts';
-import { runProgram, runSql } from '../core/postgres/support.ts';
+import { runProgram } from '../core/postgres/support.ts';
 import { createApplication, urlOf, type Application, type RunningWorker } from '../support/application.ts';
 import { databaseContents } from '../support/contents.ts';
 import { temporaryDirectory } from '../support/directories.ts';
 import { fileScope } from '../support/fileScope.ts';
-import { runningDump, until } from '../support/processes.ts';
+import { haltDump, until } from '../support/processes.ts';
 import { createDatabase } from '../support/servers.ts';
 import { querySession } from '../support/session.ts';
+import { addBulkyTable } from '../support/smallShop.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcpProxy.ts';
 
 /** Faults in the middle of a backup, which it has to survive or to own up to. */
 
 const scope = fileScope();
-// Hardly compressible, and more than a few segments: an upload is under way long before the dump ends.
-const BULKY_SQL = `create table bulky as select i as id, (select string_agg(md5(random()::text || i || j), '') from generate_series(1, 10) j) as noise
-  from generate_series(1, 250000) i`;
 const SEGMENT = 5 * 2 ** 20;
 let app: Application;
 let worker: RunningWorker;
@@ -27,7 +23,7 @@ let catalogProxy: TcpProxy;
 
 before(async () => {
   app = await createApplication(scope);
-  await runSql(app.database, BULKY_SQL);
+  await addBulkyTable(app.database, 250_000);
   catalogProxy = await startTcpProxy(scope, app.catalogDatabase);
   await app.writeSecret('catalog-url', urlOf({ ...app.catalogDatabase, host: '127.0.0.1', port: catalogProxy.port }));
   worker = await app.startWorker();
@@ -103,28 +99,12 @@ test('after these faults nothing is left in the spool, and no upload on any back
   for (const store of Object.values(app.stores)) assert.deepEqual(await store.leftovers(), []);
 });
 
-/** Halts the dump once several segments are in the spool and an upload of them is under way; gives its process id. */
-async function stoppedInTheMiddle(): Promise<number> {
-  const { pid } = await runningDump(worker);
-  process.kill(pid, 'SIGSTOP');
-  await until('an upload under way', async () => {
-    if ((await spooledBytes()) > 2 * SEGMENT && (await app.stores.near.leftovers()).length > 0) return true;
-    // In small steps, or on a fast machine it would be through before it is seen.
-    process.kill(pid, 'SIGCONT');
-    await sleep(5);
-    process.kill(pid, 'SIGSTOP');
-    return undefined;
-  });
-  return pid;
-}
-
-async function spooledBytes(): Promise<number> {
-  const entries = await readdir(app.spool, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.name.endsWith('.segment'));
-  const sizes = files.map(
-    async (entry) => (await stat(join(entry.parentPath, entry.name)).catch(() => undefined))?.size,
+/** Halts the dump once several segments are in the spool and an upload of them is under way. */
+function stoppedInTheMiddle(): Promise<number> {
+  return haltDump(
+    worker,
+    async () => (await app.spooledBytes()) > 2 * SEGMENT && (await app.stores.near.leftovers()).length > 0,
   );
-  return (await Promise.all(sizes)).reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
 /** How often a step was tried in all; the history notes the last try of each step that ended. */
