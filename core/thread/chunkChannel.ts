@@ -13,9 +13,7 @@ export interface ChannelEnd {
 }
 
 type FromSender =
-  | { readonly slot: number; readonly bytes: number }
-  | { readonly end: unknown }
-  | { readonly failure: PackedError };
+  { readonly slot: number; readonly bytes: number } | { readonly end: unknown } | { readonly failure: PackedError };
 
 interface FromReceiver {
   readonly free: number;
@@ -74,7 +72,10 @@ export async function sendChunks(
  * copies it. Throws the sender's failure, or an Error when the sender is gone before its end. `onEnd` gets the
  * sender's conclusion.
  */
-export async function* receiveChunks(end: ChannelEnd, onEnd?: (conclusion: unknown) => void): AsyncGenerator<Buffer> {
+export async function* receiveChunks(
+  end: ChannelEnd,
+  onEnd?: (conclusion: unknown) => void,
+): AsyncGenerator<Buffer, void> {
   const messages = incoming(end.port);
   try {
     for (;;) {

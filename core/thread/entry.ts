@@ -23,7 +23,7 @@ async function sealHere({ options, input, output }: SealTask): Promise<void> {
 async function openHere({ manifest, part, openingKeys, pgRestore, input, reply }: OpenTask): Promise<void> {
   const unwanted = new AbortController();
   reply.once('close', () => unwanted.abort(new Error('nobody waits for the verdict')));
-  const ciphertext = copies(receiveChunks(input));
+  const ciphertext = receiveChunks(input);
   let verdict: OpenVerdict = {};
   try {
     await openPart(manifest, part, ciphertext, { openingKeys, pgRestore, signal: unwanted.signal });
@@ -34,9 +34,4 @@ async function openHere({ manifest, part, openingKeys, pgRestore, input, reply }
     await ciphertext.return();
   }
   reply.postMessage(verdict);
-}
-
-/** For readers that keep a chunk while they ask for the next. */
-async function* copies(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
-  for await (const chunk of chunks) yield Buffer.from(chunk);
 }

@@ -32,23 +32,27 @@ const SLOT_BYTES = 2 ** 20;
 export function createWorkThread(): WorkThread {
   let running: Worker | undefined;
   const post = (task: Task, transfer: Transferable[]) => {
-    running ??= startThread(() => (running = undefined));
+    running ??= startThread((ended) => {
+      if (running === ended) running = undefined;
+    });
     running.postMessage(task, transfer);
   };
   return {
     seal: sealVia(post),
     openPart: openVia(post),
     close: async () => {
-      await running?.terminate();
+      const ending = running;
+      running = undefined;
+      await ending?.terminate();
     },
   };
 }
 
-function startThread(onEnd: () => void): Worker {
+function startThread(onEnd: (ended: Worker) => void): Worker {
   const thread = new Worker(ENTRY);
   // Those who wait for it see their ports close.
-  thread.once('error', onEnd);
-  thread.once('exit', onEnd);
+  thread.once('error', () => onEnd(thread));
+  thread.once('exit', () => onEnd(thread));
   // It ends with the process and does not keep it.
   thread.unref();
   return thread;
