@@ -4,6 +4,7 @@ import type { Backends, Keys } from '../core/config/open.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import type { DatabaseAccess } from '../core/postgres/access.ts';
 import type { Spool } from '../core/spool/spool.ts';
+import type { WorkThread } from '../core/thread/workThread.ts';
 import type { ProgressBoard } from './support/progressBoard.ts';
 
 /** What activities work with: built once by the worker and passed in. */
@@ -18,6 +19,8 @@ export interface Dependencies {
   readonly catalog: () => Promise<Catalog>;
   /** A source's database with its password, or undefined where it has none. */
   readonly databaseAccess: (source: string) => Promise<DatabaseAccess | undefined>;
+  /** Where a backup's bytes are compressed, encrypted, and opened again. */
+  readonly work: WorkThread;
   readonly progress: ProgressBoard;
   readonly log: Logger;
   readonly holdfastVersion: string;

@@ -21,6 +21,7 @@ export const dumpStep =
       access: await dependencies.databaseAccess(assignment.source),
       recipients: await keys.sealing(plan.encryptTo),
       spool,
+      seal: dependencies.work.seal,
       signal: context.signal,
       onProgress: (part) => {
         context.checkpoint(part);

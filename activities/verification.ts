@@ -13,6 +13,7 @@ export const findCopiesStep =
 export const verifyCopyStep = (dependencies: Dependencies) => (context: StepContext, step: VerifyCopyStep) =>
   verifyCopy({
     ...dependencies,
+    openPart: dependencies.work.openPart,
     step,
     signal: context.signal,
     onProgress: (bytes) => {

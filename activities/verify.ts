@@ -18,11 +18,12 @@ export const verifyChecksumStep =
   };
 
 export const openStep = (dependencies: Dependencies) => async (context: StepContext, step: SealedCopyStep) => {
-  const { backends, keys } = dependencies;
+  const { backends, keys, work } = dependencies;
   const manifest = manifestFor(dependencies, step, step.sealed);
   const report = await openCopy(await backends.get(step.backend), manifest, {
     ...optionsFor(dependencies, context, step),
     openingKeys: await keys.opening(),
+    openPart: work.openPart,
     pgRestore: manifest.database ? await findRestoreProgram(manifest.database.clientVersion) : undefined,
   });
   return proven(report);

@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import * as modules from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,9 @@ const REQUIRED_MAJOR = 24;
 process.env.UV_THREADPOOL_SIZE ??= '12';
 
 if (majorOf(process.versions.node) >= REQUIRED_MAJOR) {
+  // Halves the start of every command. In a directory of the user's own: what lies there is run.
+  const cache = userCache();
+  if (cache !== undefined) modules.enableCompileCache(join(cache, 'holdfast', 'compiled'));
   const { main } = await import('./main.ts');
   await main(process.argv.slice(2));
 } else {
@@ -30,10 +33,16 @@ function majorOf(version) {
   return Number.parseInt(version, 10);
 }
 
+/** As the XDG Base Directory Specification has it; an account without a home has none. */
+function userCache() {
+  const { XDG_CACHE_HOME, HOME } = process.env;
+  return XDG_CACHE_HOME || (HOME ? join(HOME, '.cache') : undefined);
+}
+
 /** The Node that the `node` package brings, looked for from where this file really is. */
 function bundledNode() {
   try {
-    const manifest = createRequire(import.meta.url).resolve('node/package.json');
+    const manifest = modules.createRequire(import.meta.url).resolve('node/package.json');
     const node = join(dirname(manifest), 'bin', 'node');
     return existsSync(node) ? node : undefined;
   } catch {

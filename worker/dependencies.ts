@@ -10,6 +10,7 @@ import type { Configuration } from '../core/config/schema.ts';
 import { resolveSecret } from '../core/config/secret.ts';
 import type { DatabaseAccess } from '../core/postgres/access.ts';
 import { openSpool } from '../core/spool/spool.ts';
+import { createWorkThread } from '../core/thread/workThread.ts';
 
 export interface OpenDependencies extends Dependencies {
   close(): Promise<void>;
@@ -20,6 +21,7 @@ export async function openDependencies(configuration: Configuration, log: Logger
   const spool = await openSpool(configuration.spool);
   const backends = openBackends(configuration);
   const catalog = migratedCatalog(configuration);
+  const work = createWorkThread();
   return {
     configuration,
     backends,
@@ -28,11 +30,13 @@ export async function openDependencies(configuration: Configuration, log: Logger
     spoolQueue: `${configuration.temporal.taskQueue}-spool-${spool.id}`,
     catalog: catalog.get,
     databaseAccess: (source) => databaseAccess(configuration, source),
+    work,
     progress: createProgressBoard(log),
     log,
     holdfastVersion: await packageVersion(),
     async close() {
       backends.close();
+      await work.close();
       await catalog.close();
     },
   };

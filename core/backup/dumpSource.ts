@@ -8,6 +8,7 @@ import type { DatabaseAccess } from '../postgres/access.ts';
 import { openDatabaseDump } from '../postgres/dump.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
+import type { seal } from '../seal/seal.ts';
 import { beginAttempt } from '../spool/attemptWriter.ts';
 import type { Spool } from '../spool/spool.ts';
 import { plausibilityWarnings } from './databaseFloors.ts';
@@ -26,6 +27,8 @@ export interface DumpSourceOptions {
   readonly access: DatabaseAccess | undefined;
   readonly recipients: readonly SealingKey[];
   readonly spool: Spool;
+  /** Unset: on this thread. */
+  readonly seal?: typeof seal;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: PartProgress) => void;
 }
@@ -50,6 +53,7 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
         attempt,
         compression: plan.compression,
         recipients: options.recipients,
+        seal: options.seal,
         signal,
         onProgress: options.onProgress,
       });

@@ -19,6 +19,8 @@ export interface SealPartsOptions {
   readonly attempt: AttemptWriter;
   readonly compression: Compression;
   readonly recipients: readonly SealingKey[];
+  /** Unset: on this thread. */
+  readonly seal?: typeof seal | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: PartProgress) => void;
 }
@@ -61,7 +63,7 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
   stream.finished.catch(() => undefined);
   const writer = attempt.openPart((index) => objectName(part, PART_EXTENSIONS[format], compression.type, index));
   try {
-    const sealed = seal(stream.plaintext, {
+    const sealed = (options.seal ?? seal)(stream.plaintext, {
       compression,
       recipients,
       context: { backup, part, source: options.source },

@@ -35,6 +35,8 @@ export interface OpenOptions extends VerifyOptions {
   readonly openingKeys: readonly OpeningKey[];
   /** Path of a pg_restore at least as new as the pg_dump that wrote the backup; needed where it holds a dump. */
   readonly pgRestore: string | undefined;
+  /** Unset: on this thread. */
+  readonly openPart?: typeof openPart | undefined;
 }
 
 /**
@@ -52,7 +54,7 @@ export function verifyStored(backend: Backend, manifest: Manifest, options: Veri
  */
 export function openCopy(backend: Backend, manifest: Manifest, options: OpenOptions): Promise<CopyReport> {
   return verifyCopy(backend, manifest, 'opened', options, (part, ciphertext) =>
-    openPart(manifest, part, ciphertext, options),
+    (options.openPart ?? openPart)(manifest, part, ciphertext, options),
   );
 }
 

@@ -1,7 +1,13 @@
-/** Reads a stream of chunks by exact lengths, copying only what spans chunks. */
+/**
+ * Reads a stream of chunks by exact lengths. A chunk is not looked at any more once the next one was asked for, so its
+ * source may use its memory again; what is handed out is good until the next call only, unless it was read into a
+ * buffer of the caller's.
+ */
 export interface ByteReader {
   /** The next `length` bytes, or undefined when the stream ends before them. */
   read(length: number): Promise<Buffer | undefined>;
+  /** Fills all of `target` with the next bytes; false when the stream ends before. */
+  readInto(target: Buffer): Promise<boolean>;
   /** The next bytes, at least one and at most `length`, as they come; undefined at the end of the stream. */
   readSome(length: number): Promise<Buffer | undefined>;
   /** True when the stream has no byte left. */
@@ -17,6 +23,7 @@ export function byteReader(source: AsyncIterator<Uint8Array>): ByteReader {
   /** Pulls chunks until `length` bytes wait; false when the stream ends before. */
   async function fill(length: number): Promise<boolean> {
     while (state.bytes < length) {
+      keepWaiting();
       const item = await source.next();
       if (item.done === true) return false;
       const { buffer, byteOffset, byteLength } = item.value;
@@ -24,6 +31,11 @@ export function byteReader(source: AsyncIterator<Uint8Array>): ByteReader {
       state.bytes += byteLength;
     }
     return true;
+  }
+
+  /** What waits becomes our own: the chunk it belongs to is about to be given back. */
+  function keepWaiting(): void {
+    if (waiting.length > 0) waiting.splice(0, waiting.length, Buffer.concat(waiting));
   }
 
   /** At most `length` of the bytes that wait. There must be some. */
@@ -55,6 +67,15 @@ export function byteReader(source: AsyncIterator<Uint8Array>): ByteReader {
         pieces.push(piece);
       }
       return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces, length);
+    },
+    readInto: async (target) => {
+      for (let filled = 0; filled < target.length;) {
+        if (!(await fill(1))) return false;
+        const piece = take(target.length - filled);
+        target.set(piece, filled);
+        filled += piece.length;
+      }
+      return true;
     },
   };
 }

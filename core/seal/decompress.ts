@@ -21,28 +21,37 @@ export function decompress(compressed: AsyncIterable<Buffer>, type: Compression[
 }
 
 async function* decompressFrames(compressed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield* mapInOrder(zstdFrames(compressed), FRAMES_IN_FLIGHT, ({ bytes, originalBytes }) => {
+  // Used again and again: fresh ones would cost a garbage collection every few frames.
+  const spare: Buffer[] = [];
+  const takeRoom = () => spare.pop() ?? Buffer.allocUnsafeSlow(MAXIMUM_COMPRESSED_FRAME_BYTES);
+  yield* mapInOrder(zstdFrames(compressed, takeRoom), FRAMES_IN_FLIGHT, async ({ bytes, originalBytes, room }) => {
     if (originalBytes !== undefined && originalBytes > MAXIMUM_FRAME_BYTES) {
       throw new Error('a compression frame claims more bytes than a frame may hold');
     }
-    return decompressZstd(bytes, {
+    const original = await decompressZstd(bytes, {
       maxOutputLength: MAXIMUM_FRAME_BYTES,
       // The size is only claimed, so it sizes a buffer but is not believed.
       chunkSize: Math.max(64, originalBytes ?? MAXIMUM_FRAME_BYTES),
     });
+    spare.push(room);
+    return original;
   });
 }
 
-async function* zstdFrames(compressed: AsyncIterable<Buffer>): AsyncGenerator<ZstdFrame> {
+async function* zstdFrames(
+  compressed: AsyncIterable<Buffer>,
+  takeRoom: () => Buffer,
+): AsyncGenerator<ZstdFrame & { readonly room: Buffer }> {
   const source = compressed[Symbol.asyncIterator]();
   try {
     const reader = byteReader(source);
     let frames = 0;
     for (;;) {
-      const frame = await readZstdFrame(reader, MAXIMUM_COMPRESSED_FRAME_BYTES);
+      const room = takeRoom();
+      const frame = await readZstdFrame(reader, room);
       if (frame === undefined) break;
       frames++;
-      yield frame;
+      yield { ...frame, room };
     }
     if (frames === 0) throw new Error('there is no compression frame at all');
   } finally {

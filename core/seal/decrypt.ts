@@ -55,7 +55,8 @@ async function readHeader(reader: ByteReader, context: SealContext): Promise<Hea
   for (;;) {
     const more = await reader.readSome(MAXIMUM_HEADER_BYTES);
     if (more === undefined) throw damaged(context, 'it ends within its header');
-    bytes = bytes.length === 0 ? more : Buffer.concat([bytes, more]);
+    // A copy in any case: the chunk it came in is not ours any more when the next one is read.
+    bytes = Buffer.concat([bytes, more]);
     const header = attempt(context, 'its header is malformed', () =>
       deserializeMessageHeader(bytes, { maxEncryptedDataKeys: false }),
     );
@@ -110,8 +111,10 @@ async function* readFrames(
   context: SealContext,
 ): AsyncGenerator<Buffer> {
   const { messageAAD, messageAADContentString } = aadFactory((text) => Buffer.from(text, 'utf8'));
+  // One for all frames: what is decrypted from it is a copy.
+  const room = Buffer.allocUnsafeSlow(messageHeader.frameLength);
   for (let number = 1; ; number++) {
-    const frame = await readFrame(reader, messageHeader.frameLength, number, context);
+    const frame = await readFrame(reader, room, number, context);
     const kind = messageAADContentString({ contentType: messageHeader.contentType, isFinalFrame: frame.final });
     const aad = messageAAD(messageHeader.messageId, kind, number, frame.content.length);
     const opened = attempt(context, `frame ${number} does not match its tag`, () => {
@@ -134,23 +137,26 @@ interface EncryptionFrame {
 
 async function readFrame(
   reader: ByteReader,
-  frameLength: number,
+  room: Buffer,
   number: number,
   context: SealContext,
 ): Promise<EncryptionFrame> {
   const read = async (bytes: number) => {
     const result = await reader.read(bytes);
-    if (result === undefined) throw damaged(context, `it ends within frame ${number}`);
+    if (result === undefined) throw endsWithin();
     return result;
   };
+  const endsWithin = () => damaged(context, `it ends within frame ${number}`);
   const mark = (await read(4)).readUInt32BE();
   const final = mark === FINAL_FRAME_MARK;
   const sequence = final ? (await read(4)).readUInt32BE() : mark;
   if (sequence !== number) throw damaged(context, `frame ${sequence} stands where frame ${number} belongs`);
-  const iv = await read(IV_BYTES);
-  const contentBytes = final ? (await read(4)).readUInt32BE() : frameLength;
-  if (contentBytes > frameLength) throw damaged(context, 'its final frame is too long');
-  return { final, iv, content: await read(contentBytes), tag: await read(TAG_BYTES) };
+  const iv = Buffer.from(await read(IV_BYTES));
+  const contentBytes = final ? (await read(4)).readUInt32BE() : room.length;
+  if (contentBytes > room.length) throw damaged(context, 'its final frame is too long');
+  const content = room.subarray(0, contentBytes);
+  if (!(await reader.readInto(content))) throw endsWithin();
+  return { final, iv, content, tag: await read(TAG_BYTES) };
 }
 
 /** Compared before anything is opened, to say plainly what stands in whose place; the header's tag then proves it. */

@@ -14,18 +14,16 @@ const RESERVED = 3;
 /**
  * Cuts the next frame out of a stream of concatenated zstd frames (RFC 8878, section 3.1.1); undefined at the end of the stream.
  * Needed because Node's zstd stream stops without an error after the first frame and drops what follows in the chunk.
- * Throws an Error for what is no frame, a cut one, or one longer than `limit` bytes.
+ * The frame is put into `room`. Throws an Error for what is no frame, a cut one, or one that has no room.
  */
-export async function readZstdFrame(reader: ByteReader, limit: number): Promise<ZstdFrame | undefined> {
+export async function readZstdFrame(reader: ByteReader, room: Buffer): Promise<ZstdFrame | undefined> {
   if (await reader.atEnd()) return undefined;
-  const pieces: Buffer[] = [];
   let length = 0;
   const take = async (bytes: number): Promise<Buffer> => {
+    if (length + bytes > room.length) throw new Error('a compression frame is longer than a frame can be');
+    const piece = room.subarray(length, length + bytes);
+    if (!(await reader.readInto(piece))) throw new Error('a compression frame is cut');
     length += bytes;
-    if (length > limit) throw new Error('a compression frame is longer than a frame can be');
-    const piece = await reader.read(bytes);
-    if (piece === undefined) throw new Error('a compression frame is cut');
-    pieces.push(piece);
     return piece;
   };
 
@@ -40,7 +38,7 @@ export async function readZstdFrame(reader: ByteReader, limit: number): Promise<
     await take(type === RLE ? 1 : header >>> 3);
   }
   await take(4);
-  return { bytes: Buffer.concat(pieces, length), originalBytes };
+  return { bytes: room.subarray(0, length), originalBytes };
 }
 
 /** The frame header's descriptor says which fields follow: window, dictionary id, content size (3.1.1.1). */

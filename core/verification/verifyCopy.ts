@@ -4,13 +4,15 @@ import { HoldfastError, isHoldfastError } from '../errors.ts';
 import { findRestoreProgram } from '../postgres/restoreProgram.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readManifest } from '../repository/readManifest.ts';
-import { openCopy, verifyStored, type VerifyOptions } from '../repository/verify.ts';
+import { openCopy, verifyStored, type OpenOptions, type VerifyOptions } from '../repository/verify.ts';
 import type { CopyVerdict, VerifyCopyStep } from './run.ts';
 
 export interface VerifyCopyOptions extends VerifyOptions {
   readonly step: VerifyCopyStep;
   readonly backends: Backends;
   readonly keys: Keys;
+  /** Unset: on this thread. */
+  readonly openPart?: OpenOptions['openPart'];
 }
 
 /**
