@@ -59,6 +59,11 @@ export async function recoverBackend(options: RecoverOptions, environment: NodeJ
       advice: 'Give --local PATH, or --s3-bucket NAME with its endpoint or region.',
     });
   }
+  if (options.s3Endpoint !== undefined && !/^https?:\/\//.test(options.s3Endpoint)) {
+    throw new HoldfastError('InvalidInput', `--s3-endpoint ${options.s3Endpoint} is no address`, {
+      advice: 'Write it with its scheme, e.g. https://s3.example.com or http://127.0.0.1:9000.',
+    });
+  }
   // The S3 client takes a third of a second to load; help and wrong usage should not wait for it.
   const { openBackend } = await import('../core/storage/openBackend.ts');
   if (local !== undefined) return openBackend('storage', { type: 'local', path: local });

@@ -2,7 +2,7 @@ import { DefaultLogger, NativeConnection, Runtime, TransportError, Worker, type 
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/createActivities.ts';
 import type { Configuration } from '../core/config/schema.ts';
-import { HoldfastError, messageOf } from '../core/errors.ts';
+import { HoldfastError, isHoldfastError } from '../core/errors.ts';
 import { temporalTarget } from './connection.ts';
 import { openDependencies } from './dependencies.ts';
 import { loadWorkflowBundle } from './workflowBundle.ts';
@@ -40,10 +40,11 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
     connect(target),
   ]);
   try {
-    // A catalog that is away is no reason not to back up.
-    await dependencies
-      .catalog()
-      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the catalog is away'));
+    await dependencies.catalog().catch((error: unknown) => {
+      // One that is away is no reason not to back up; one that can never be reached is a mistake to be told at once.
+      if (!isHoldfastError(error, 'CatalogUnavailable')) throw error;
+      log.warn({ error: error.message }, 'the catalog is away');
+    });
     const activities = createActivities(dependencies);
     const common = {
       connection,
