@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/schema.ts';
+import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/words.ts';
 import type { ErrorType } from '../errors.ts';
 import type { Manifest, ManifestPart } from '../repository/manifest.ts';
 

@@ -39,6 +39,7 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   xmlbinary: 'base64',
   lc_monetary: 'C',
   quote_all_identifiers: 'off',
+  standard_conforming_strings: 'on',
   synchronize_seqscans: 'off',
   jit: 'off',
   // A scan beside the dump must not take the cores the dump runs on.

@@ -11,7 +11,7 @@ export async function readPrivilegeFindings(
   access: DatabaseAccess,
   server: ServerFacts,
 ): Promise<Finding[]> {
-  const role = quoteIdentifier(access.user);
+  const role = quoteIdentifier(await readCurrentRole(client));
   const findings = [
     await unreadableSchemas(client, role),
     await unreadableTables(client, role),
@@ -22,6 +22,12 @@ export async function readPrivilegeFindings(
     ...(await silentOmissions(client, server)),
   ];
   return findings.filter((finding) => finding !== undefined);
+}
+
+/** Not always the login: `ALTER ROLE ... SET role` puts another in its place, and then its privileges count. */
+async function readCurrentRole(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ role: string }>('select current_user as role');
+  return rows[0]?.role ?? '';
 }
 
 async function names(client: pg.Client, sql: string): Promise<string[]> {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BACKUP_KINDS, TIERS } from '../config/schema.ts';
+import { BACKUP_KINDS, TIERS } from '../config/words.ts';
 
 /**
  * The manifest: the small signed document whose presence makes a copy exist. docs/format.md specifies it.

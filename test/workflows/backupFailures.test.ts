@@ -189,8 +189,14 @@ describe('what makes no sense', { concurrency: 3 }, () => {
     'a path for a source': { args: [{ source: '../shop' }], message: /source: .*A right input is/ },
     'no backend': { args: [{ source: 'shop', backends: [] }], message: /backends: .*A right input is/ },
     'an unknown source': { args: [{ source: 'shpo' }], message: /no source shpo .*It has: shop, .*A right input is/ },
-    'an unknown plan': { args: [{ source: 'shop', plan: 'shpo' }], message: /no plan shpo.*It has: .*A right input is/ },
-    'an unknown backend': { args: [{ source: 'shop', backends: ['lokal'] }], message: /no backend lokal.*local.*A right input is/ },
+    'an unknown plan': {
+      args: [{ source: 'shop', plan: 'shpo' }],
+      message: /no plan shpo.*It has: .*A right input is/,
+    },
+    'an unknown backend': {
+      args: [{ source: 'shop', backends: ['lokal'] }],
+      message: /no backend lokal.*local.*A right input is/,
+    },
   };
   for (const [what, { args, message }] of Object.entries(inputs)) {
     test(`ends a run that was started by hand with InvalidInput: ${what}`, async () => {

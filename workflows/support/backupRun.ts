@@ -84,7 +84,7 @@ export function progressOf(run: BackupRun, now: number): BackupProgress {
     })),
     elapsed,
     ...(readingSince !== undefined && { rate: Math.round((1000 * read) / Math.max(1, now - readingSince)) }),
-    ...(expected !== undefined && run.phase !== 'done' && { timeLeft: Math.max(0, expected - elapsed) }),
+    ...(expected !== undefined && expected > elapsed && run.phase !== 'done' && { timeLeft: expected - elapsed }),
     warnings: run.warnings,
   };
 }

@@ -151,6 +151,22 @@ test('[2][5] when the dump starts over, nothing of the first attempt reaches the
   assert.deepEqual(await Array.fromAsync(here.backend.listUploads('')), [], 'the first attempt left no upload behind');
 });
 
+test("[21] what a killed worker left of this copy is taken back, another backup's upload is not touched", async (t) => {
+  const here = await place(t);
+  await here.backend.beginUpload(`${PREFIX}database.dump.zst.enc`, { segmentSize: SEGMENT });
+  const other = await here.backend.beginUpload('shop/manual/20261120T030000Z-def456/a.enc', { segmentSize: SEGMENT });
+  const attempt = await beginAttempt(here.spool, BACKUP);
+  await writePart(attempt, 'database.dump.zst.enc', randomBytes(2 * SEGMENT));
+  await attempt.end();
+  await attempt.close();
+  await uploadCopy(optionsFor(here, t));
+  const left = await Array.fromAsync(here.backend.listUploads(''));
+  assert.deepEqual(
+    left.map(({ locator }) => locator),
+    [other.locator],
+  );
+});
+
 test('an upload that is cancelled while it waits for the dump ends at once with the reason', async (t) => {
   const here = await place(t);
   const cancel = new AbortController();
