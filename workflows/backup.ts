@@ -109,12 +109,14 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
     try {
       const begun = Date.now();
       copy.state = 'uploading';
-      const uploaded = await spool.upload.executeWithOptions({ summary: `to ${copy.backend}` }, [
-        { ...step, backend: copy.backend },
-      ]);
+      const upload = () =>
+        spool.upload.executeWithOptions({ summary: `to ${copy.backend}` }, [{ ...step, backend: copy.backend }]);
+      let uploaded = await upload();
+      const sealedStep = { ...step, backend: copy.backend, sealed: await sealed };
+      // Sent before the dump had to start over: those bytes are not this backup's.
+      while (uploaded.attempt !== sealedStep.sealed.attempt) uploaded = await upload();
       copy.uploadDuration = Date.now() - begun;
       copy.bytes = copy.uploadedBytes = uploaded.bytes;
-      const sealedStep = { ...step, backend: copy.backend, sealed: await sealed };
       copy.state = 'verifying';
       run.phase = 'verify';
       show();
@@ -128,8 +130,8 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
       copy.state = 'stored';
     } catch (error) {
       failCopy(copy, error);
-      const possible = run.copies.length - copiesIn(run, 'failed').length;
-      if (possible < step.assignment.requiredCopies) dumping.cancel();
+      // Nobody is left to dump for. As long as one is, its copy is worth having, required number or not.
+      if (copiesIn(run, 'failed').length === run.copies.length) dumping.cancel();
     }
     show();
   };
@@ -145,7 +147,7 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
       if (copy.problem?.type === 'Cancelled')
         copy.problem = { type: 'Cancelled', message: 'Given up, because the dump failed.' };
     }
-    // A dump that was ended because too few copies could still come of it is not to blame.
+    // A dump that was ended because nobody was left to send it to is not to blame.
     if (isCancellation(error)) throw tooFewCopies(run, step.assignment);
     throw error;
   }
@@ -172,12 +174,10 @@ async function openSomeCopy(run: BackupRun, step: BackupStep): Promise<void> {
   }
 }
 
-/** Publishes what was proven, if it is enough to count; otherwise nothing becomes visible. */
+/** Publishes every copy that was proven. A good copy is kept even where the plan wants more of them to be content. */
 async function publishCopies(run: BackupRun, step: BackupStep): Promise<void> {
   const { sealed } = run;
-  if (sealed === undefined || copiesIn(run, 'stored').length < step.assignment.requiredCopies) {
-    throw tooFewCopies(run, step.assignment);
-  }
+  if (sealed === undefined) return;
   await Promise.all(
     copiesIn(run, 'stored').map(async (copy) => {
       try {
@@ -222,6 +222,8 @@ async function recordResult(run: BackupRun): Promise<BackupResult> {
   return CancellationScope.nonCancellable(async () => {
     run.phase = 'record';
     const result = resultOf(run, Date.now());
+    // What was misspelt is no backup that failed.
+    if (result.problem?.type === 'InvalidInput') return result;
     const { workflowId, runId } = workflowInfo();
     const recorded: RecordedRun = {
       result,
@@ -260,9 +262,10 @@ function failCopy(copy: CopyRun, error: unknown): void {
 
 function tooFewCopies(run: BackupRun, assignment: BackupAssignment): ApplicationFailure {
   const problems = copiesIn(run, 'failed').map((copy) => `${copy.backend}: ${copy.problem?.message ?? 'no copy'}`);
-  const proven = run.copies.length - problems.length;
+  const kept = copiesIn(run, 'verified').map(({ backend }) => backend);
+  const rest = kept.length === 0 ? '' : `; what was proven is kept on ${kept.join(', ')}`;
   return ApplicationFailure.nonRetryable(
-    `Only ${proven} of the ${assignment.requiredCopies} required copies could be made. ${problems.join('; ')}`,
+    `Only ${kept.length} of the ${assignment.requiredCopies} required copies could be made. ${problems.join('; ')}${rest}`,
     'TooFewCopies',
     { advice: 'Mend the backends named above and run the backup again.' },
   );

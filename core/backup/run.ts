@@ -76,6 +76,8 @@ export interface CopyStep extends BackupStep {
 }
 
 export interface SealedBackup {
+  /** Name of the attempt in the spool that holds it; a copy is of this backup only if it was made of this attempt. */
+  readonly attempt: string;
   readonly sealedAt: string;
   readonly database?: NonNullable<Manifest['database']>;
   readonly parts: readonly ManifestPart[];

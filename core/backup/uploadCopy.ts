@@ -22,6 +22,8 @@ export interface UploadCopyOptions {
 }
 
 export interface UploadedCopy {
+  /** Name of the attempt that was sent. */
+  readonly attempt: string;
   readonly objects: number;
   /** Bytes of the copy on the backend. */
   readonly bytes: number;
@@ -38,7 +40,7 @@ export async function uploadCopy(options: UploadCopyOptions): Promise<UploadedCo
   for (;;) {
     attempt = await nextAttempt(options.spool, options.backup, attempt?.directory, options.signal);
     const outcome = await uploadAttempt(attempt, options);
-    if (outcome !== 'superseded') return outcome;
+    if (outcome !== 'superseded') return { ...outcome, attempt: path.basename(attempt.directory) };
   }
 }
 
@@ -53,7 +55,10 @@ interface ObjectTransfer {
   readonly done: Promise<void>;
 }
 
-async function uploadAttempt(attempt: AttemptReader, options: UploadCopyOptions): Promise<UploadedCopy | 'superseded'> {
+async function uploadAttempt(
+  attempt: AttemptReader,
+  options: UploadCopyOptions,
+): Promise<Omit<UploadedCopy, 'attempt'> | 'superseded'> {
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
   const totals = { objects: 0, bytes: 0, resumedBytes: 0 };

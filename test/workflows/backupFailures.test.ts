@@ -93,17 +93,29 @@ describe('a backend that fails', { concurrency: 3 }, () => {
     });
   }
 
-  test('fails the backup when too few copies remain, and nothing is left of it anywhere', async () => {
+  test('fails the backup when too few copies remain, and keeps the one that is proven', async () => {
     const { code, document } = await app.backup('shop', '--backend', 'local', 'refused', 'bucketless');
     assert.equal(code, 1);
     assert.equal(document.error?.type, 'TooFewCopies');
-    assert.match(document.error?.message ?? '', /refused: .*bucketless: /s);
+    assert.match(document.error?.message ?? '', /Only 1 of the 2 .*refused: .*bucketless: .*kept on local/s);
     assert.ok(document.error?.advice);
-    assert.deepEqual(await keysOf('local', document.id), []);
-    assert.deepEqual(await app.stores.local.leftovers(), []);
+    assert.equal((await keysOf('local', document.id)).length, document.parts.length + 1);
     const [record] = (await cataloged('shop')).filter(({ id }) => id === document.id);
     assert.equal(record?.state, 'failed');
     assert.equal(record.problem?.type, 'TooFewCopies');
+    assert.equal(record.copies.find(({ backend }) => backend === 'local')?.state, 'verified');
+    const verified = await app.holdfast('verify', document.id, '--json');
+    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+  });
+
+  test('fails the backup when no copy can be made, and nothing is left of it anywhere', async () => {
+    const { code, document } = await app.backup('shop', '--backend', 'refused', 'bucketless');
+    assert.equal(code, 1);
+    assert.equal(document.error?.type, 'TooFewCopies');
+    assert.match(document.error?.message ?? '', /Only 0 of the 2 .*refused: .*bucketless: /s);
+    assert.deepEqual(await app.stores.local.leftovers(), []);
+    const [record] = (await cataloged('shop')).filter(({ id }) => id === document.id);
+    assert.equal(record?.state, 'failed');
     assert.equal(record.manifest, undefined);
   });
 });

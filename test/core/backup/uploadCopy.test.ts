@@ -99,7 +99,12 @@ test('an upload runs beside the writer: all but the last segments are sent befor
   await writePart(attempt, 'globals.sql.zst.enc', small);
   await writePart(attempt, 'empty.sql.zst.enc', Buffer.alloc(0));
   await attempt.end();
-  assert.deepEqual(await uploading, { objects: 3, bytes: bytes.length + small.length, resumedBytes: 0 });
+  assert.deepEqual(await uploading, {
+    attempt: 'attempt-0001',
+    objects: 3,
+    bytes: bytes.length + small.length,
+    resumedBytes: 0,
+  });
   await attempt.close();
   assert.ok((await stored(here, 'database.dump.zst.enc')).equals(bytes));
   assert.ok((await stored(here, 'globals.sql.zst.enc')).equals(small));
@@ -121,7 +126,7 @@ test('[14] an upload that broke off goes on with the segments that are missing',
 
   const second = watched(here.backend, () => undefined);
   const outcome = await uploadCopy(optionsFor(here, t, { backend: second }));
-  assert.deepEqual(outcome, { objects: 1, bytes: bytes.length, resumedBytes: 5 * SEGMENT });
+  assert.deepEqual(outcome, { attempt: 'attempt-0001', objects: 1, bytes: bytes.length, resumedBytes: 5 * SEGMENT });
   assert.equal(second.sent, 3 * SEGMENT);
   assert.ok((await stored(here, 'database.dump.zst.enc')).equals(bytes));
 });
@@ -146,7 +151,7 @@ test('[2][5] when the dump starts over, nothing of the first attempt reaches the
   await second.end();
   await second.close();
   const outcome = await uploading;
-  assert.equal(outcome.bytes, secondBytes.length);
+  assert.deepEqual([outcome.attempt, outcome.bytes], ['attempt-0002', secondBytes.length]);
   assert.ok((await stored(here, 'database.dump.zst.enc')).equals(secondBytes));
   assert.deepEqual(await Array.fromAsync(here.backend.listUploads('')), [], 'the first attempt left no upload behind');
 });
