@@ -39,7 +39,8 @@ export function addStorageOptions(command: Command): Command {
         PROVIDERS,
       ),
     )
-    .option('--s3-path-style', 'put the bucket into the path')
+    .option('--s3-path-style', 'put the bucket into the path (default with an endpoint)')
+    .option('--no-s3-path-style', 'put the bucket into the host name (default for aws)')
     .option('--verify-key <file>', 'public half of the signing key, PEM; without it signatures are not checked');
 }
 
