@@ -205,7 +205,11 @@ async function firstSettings(ground: Ground): Promise<Application['settings']> {
   });
   return {
     catalog: { url: await writeSecret('catalog-url', urlOf(catalogDatabase)) },
-    temporal: { address: testTemporal().address, taskQueue: `test-${randomBytes(6).toString('hex')}` },
+    temporal: {
+      address: testTemporal().address,
+      uiUrl: testTemporal().uiUrl,
+      taskQueue: `test-${randomBytes(6).toString('hex')}`,
+    },
     spool: { path: join(home, 'spool'), limit: '1GiB', segmentSize: '5MiB' },
     keys: {
       ops: { type: 'aes-256', key: await writeSecret('ops.key', randomBytes(32).toString('base64')) },

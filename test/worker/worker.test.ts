@@ -40,15 +40,17 @@ test('worker --embedded brings a Temporal server with its Web UI, serves runs, a
   const app = await createApplication(scope);
   await fillSmallShop(app);
   app.settings.temporal.address = `127.0.0.1:${await freePort()}`;
+  delete app.settings.temporal.uiUrl;
   await app.save();
   const { programs } = testServersFromEnvironment();
   const worker = await app.startWorker({
     flags: ['--embedded'],
     environment: { TEMPORAL_CLI_PATH: programs.temporal },
   });
-  const { code, document, stderr } = await app.backup('shop', '--kind', 'database');
+  const { code, stderr } = await app.backup('shop', '--kind', 'database');
   assert.equal(code, 0, stderr);
-  assert.equal((await fetch(new URL(document.link).origin)).status, 200);
+  const [, webUi = ''] = /Web UI at (http:\S+?)\. /.exec(await worker.log()) ?? [];
+  assert.equal((await fetch(webUi)).status, 200);
   const [server] = (await descendantsOf(worker.pid)).filter(({ name }) => name.startsWith('temporal'));
   assert.ok(server);
   process.kill(worker.pid, 'SIGTERM');

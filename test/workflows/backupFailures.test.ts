@@ -113,10 +113,12 @@ describe('a backend that fails', { concurrency: 3 }, () => {
     assert.equal(code, 1);
     assert.equal(document.error?.type, 'TooFewCopies');
     assert.match(document.error?.message ?? '', /Only 0 of the 2 .*refused: .*bucketless: /s);
-    assert.deepEqual(await app.stores.local.leftovers(), []);
     const [record] = (await cataloged('shop')).filter(({ id }) => id === document.id);
     assert.equal(record?.state, 'failed');
     assert.equal(record.manifest, undefined);
+    const shown = await app.holdfast('show', document.id);
+    assert.equal(shown.code, 0);
+    assert.match(shown.stdout, /failed/);
   });
 });
 

@@ -23,7 +23,7 @@ let catalogProxy: TcpProxy;
 
 before(async () => {
   app = await createApplication(scope);
-  await addBulkyTable(app.database, 250_000);
+  await addBulkyTable(app.database, 150_000);
   catalogProxy = await startTcpProxy(scope, app.catalogDatabase);
   await app.writeSecret('catalog-url', urlOf({ ...app.catalogDatabase, host: '127.0.0.1', port: catalogProxy.port }));
   worker = await app.startWorker();
@@ -99,11 +99,11 @@ test('after these faults nothing is left in the spool, and no upload on any back
   for (const store of Object.values(app.stores)) assert.deepEqual(await store.leftovers(), []);
 });
 
-/** Halts the dump once several segments are in the spool and an upload of them is under way. */
+/** Halts the dump once more than a segment is in the spool and an upload is under way. */
 function stoppedInTheMiddle(): Promise<number> {
   return haltDump(
     worker,
-    async () => (await app.spooledBytes()) > 2 * SEGMENT && (await app.stores.near.leftovers()).length > 0,
+    async () => (await app.spooledBytes()) > SEGMENT && (await app.stores.near.leftovers()).length > 0,
   );
 }
 
