@@ -8,6 +8,8 @@ import type { StepContext } from './support/step.ts';
 export const recordStep = (dependencies: Dependencies) => async (_context: StepContext, run: RecordedRun) => {
   const { result, step, sealed } = run;
   const published =
-    step && sealed && result.state !== 'failed' ? await signedManifestFor(dependencies, step, sealed) : undefined;
+    step && sealed && result.copies.some(({ state }) => state === 'verified')
+      ? await signedManifestFor(dependencies, step, sealed)
+      : undefined;
   await recordBackup(await dependencies.catalog(), backupRecordOf(run, published), verificationsOf(run));
 };

@@ -32,6 +32,7 @@ export function viewOfBackup(progress: BackupProgress): ProgressView {
       ...progress.parts.map(({ part, originalBytes, done }) => ({
         label: part,
         done: originalBytes,
+        rate: done ? undefined : progress.rate,
         state: done ? 'sealed' : 'reading',
       })),
       ...progress.copies.map(({ backend, uploadedBytes, state, problem }) => ({

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { HoldfastError, isHoldfastError, messageOf, type ErrorType } from '../core/errors.ts';
 import { EXTRACT_FORMS, extractForm, type ExtractForm } from '../core/repository/extractForm.ts';
+import type { LeftOut } from '../core/files/archiveGuard.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
 import type { OpeningKey } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
@@ -55,7 +56,8 @@ export async function extractFromCopies(
       const opened = await copy.open();
       const done = await extractOne(terminal, { ...opened, openingKeys, signal }, options, started);
       report(terminal, { ...done, backend: copy.backend, id: opened.manifest.id }, options);
-      return failures.length === 0 ? EXIT_CODES.done : EXIT_CODES.degraded;
+      const complete = warnOfLeftOut(terminal, done.leftOut);
+      return failures.length === 0 && complete ? EXIT_CODES.done : EXIT_CODES.degraded;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (started.output || !saysNothingAboutOthers(error)) throw error;
@@ -71,7 +73,8 @@ interface Extracted {
   readonly part: string;
   readonly form: ExtractForm;
   readonly bytes: number;
-  readonly leftOut?: unknown;
+  /** What a tree holds that is not written out: it could reach beyond the new directory. */
+  readonly leftOut?: LeftOut;
 }
 
 interface CopyToExtract {
@@ -100,6 +103,8 @@ async function extractOne(
   const bytes = partBytes(source, form);
   if (options.output !== '-') return { part: part.part, form, bytes: await writeNewFile(bytes, options.output) };
   let written = 0;
+  // Should the reader go away, the process ends at once, and not with 0: what was read is not the whole part.
+  terminal.exitCode = EXIT_CODES.failed;
   for await (const chunk of bytes) {
     started.output = true;
     written += chunk.length;
@@ -112,6 +117,20 @@ function report(terminal: Terminal, done: Extracted & { backend: string; id: str
   const text = `${done.part} of ${done.id} from ${done.backend} as ${done.form}: ${formatBytes(done.bytes)}`;
   if (output === '-') terminal.note(`${text}, verified`);
   else terminal.answer({ ...done, output }, () => `${text}, verified, in ${output}`);
+}
+
+/** Whether everything was written. */
+function warnOfLeftOut(terminal: Terminal, leftOut: LeftOut | undefined): boolean {
+  if (leftOut === undefined) return true;
+  const lists = [
+    ['symbolic links that lead out of the tree', leftOut.outsideLinks],
+    ['FIFOs and devices', leftOut.specialFiles],
+  ] as const;
+  const some = lists.filter(([, { count }]) => count > 0);
+  for (const [what, { count, paths }] of some) {
+    terminal.warn(`${count} ${what} left out: ${paths.join(', ')}. They are in the archive: extract it with --as tar.`);
+  }
+  return some.length === 0;
 }
 
 /** Faults of one copy or its backend; another copy may be good. A missing key is missing for all of them. */

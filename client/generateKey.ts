@@ -14,7 +14,7 @@ export interface MadeKey {
   readonly advice: string;
 }
 
-/** Makes a key and writes it to `directory`, which is created with mode 0700. Never overwrites: rejects InvalidInput. */
+/** Makes a key and writes it to `directory`, which is created with mode 0700. Never overwrites: rejects RefusedForSafety. */
 export async function generateKey(name: string, type: GeneratableType, directory: string): Promise<MadeKey> {
   if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(name)) {
     throw new HoldfastError('InvalidInput', 'a key name has lower-case letters, digits, - and _, at most 63', {

@@ -1,6 +1,6 @@
 import type { CatalogedBackup } from '../core/catalog/record.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../core/errors.ts';
-import { findPlace } from '../core/repository/listRepository.ts';
+import { findPlace, findPlaces } from '../core/repository/listRepository.ts';
 import type { BackupLocation } from '../core/repository/layout.ts';
 import { locationOf } from '../core/repository/location.ts';
 import { readManifest } from '../core/repository/readManifest.ts';
@@ -29,8 +29,11 @@ export async function copiesOf(
 
   const cataloged = await fromCatalog(reading, terminal, idOrPrefix);
   if (!cataloged) {
-    const names = Object.keys(reading.configuration.backends);
-    return names.toSorted(byCost(reading)).map((name) => copyOn(name, () => placeOn(name).catch(missingThere)));
+    const names = Object.keys(reading.configuration.backends).toSorted(byCost(reading));
+    const asked = names.map((name) => ({ name, open: () => reading.backends.get(name) }));
+    const { location, holding, silent } = await findPlaces(asked, idOrPrefix);
+    for (const { name, error } of silent) terminal.warn(`${name} could not be asked: ${messageOf(error)}`);
+    return holding.map((name) => copyOn(name, async () => location));
   }
   if (cataloged.copies.length === 0) throw nothingStored(cataloged);
   const location = locationOf(cataloged);
@@ -53,15 +56,6 @@ async function fromCatalog(reading: Reading, terminal: Terminal, idOrPrefix: str
     terminal.warn(`${messageOf(error)}; looking on the backends themselves`);
     return undefined;
   }
-}
-
-/** What one backend does not have, the next one may. */
-function missingThere(error: unknown): never {
-  if (!isHoldfastError(error, 'InvalidInput')) throw error;
-  throw new HoldfastError('ObjectMissing', error.message, {
-    ...(error.advice !== undefined && { advice: error.advice }),
-    cause: error,
-  });
 }
 
 function byCost({ configuration }: Reading): (a: string, b: string) => number {

@@ -44,13 +44,11 @@ export async function showProgress({ terminal, poll, signal, interval = 300 }: S
   try {
     while (!signal.aborted) {
       // One poll at a time: the next starts when this one has been shown.
-      // oxlint-disable-next-line no-await-in-loop
       const view = await firstOf(
         poll().catch(() => undefined),
         signal,
       );
       if (view !== undefined && !signal.aborted) display.show(view);
-      // oxlint-disable-next-line no-await-in-loop
       await firstOf(sleep(interval, undefined, { ref: false }), signal);
     }
   } finally {
@@ -93,7 +91,7 @@ export function renderView({ phase, lines, timeLeft }: ProgressView, columns: nu
 function renderLine({ label, done, total, rate, state }: ProgressLine, width: number): string {
   const share = total === undefined || total === 0 ? '' : `${Math.floor((Math.min(done, total) / total) * 100)} %`;
   const amount = total === undefined ? formatBytes(done) : `${formatBytes(done)} of ${formatBytes(total)}`;
-  const speed = rate === undefined || state !== 'running' ? '' : `${formatBytes(rate)}/s`;
+  const speed = rate === undefined ? '' : `${formatBytes(rate)}/s`;
   return `  ${label.padEnd(width)}  ${state.padEnd(8)}  ${share.padStart(5)}  ${amount}  ${speed}`.trimEnd();
 }
 

@@ -9,7 +9,6 @@ import {
   type OpeningKey,
 } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
-import { openBackend } from '../core/storage/openBackend.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What the worst day leaves: a storage and a key. Everything is on the command line, no configuration is read. */
@@ -40,7 +39,8 @@ export function addStorageOptions(command: Command): Command {
         PROVIDERS,
       ),
     )
-    .option('--s3-path-style', 'put the bucket into the path')
+    .option('--s3-path-style', 'put the bucket into the path (default with an endpoint)')
+    .option('--no-s3-path-style', 'put the bucket into the host name (default for aws)')
     .option('--verify-key <file>', 'public half of the signing key, PEM; without it signatures are not checked');
 }
 
@@ -53,13 +53,20 @@ export function addKeyOption(command: Command): Command {
 }
 
 /** The storage that the options name. Throws InvalidInput unless they name exactly one. */
-export function recoverBackend(options: RecoverOptions, environment: NodeJS.ProcessEnv): Backend {
+export async function recoverBackend(options: RecoverOptions, environment: NodeJS.ProcessEnv): Promise<Backend> {
   const { local, s3Bucket } = options;
   if ((local === undefined) === (s3Bucket === undefined)) {
     throw new HoldfastError('InvalidInput', 'Exactly one storage has to be named', {
       advice: 'Give --local PATH, or --s3-bucket NAME with its endpoint or region.',
     });
   }
+  if (options.s3Endpoint !== undefined && !/^https?:\/\//.test(options.s3Endpoint)) {
+    throw new HoldfastError('InvalidInput', `--s3-endpoint ${options.s3Endpoint} is no address`, {
+      advice: 'Write it with its scheme, e.g. https://s3.example.com or http://127.0.0.1:9000.',
+    });
+  }
+  // The S3 client takes a third of a second to load; help and wrong usage should not wait for it.
+  const { openBackend } = await import('../core/storage/openBackend.ts');
   if (local !== undefined) return openBackend('storage', { type: 'local', path: local });
   return openBackend('storage', {
     type: 's3',

@@ -3,6 +3,7 @@ import { WorkflowExecutionAlreadyStartedError, type WorkflowHandleWithFirstExecu
 import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { showProgress, type ProgressView } from './progress.ts';
+import type { TemporalTarget } from '../worker/connection.ts';
 import { connectTemporal, failureOfRun, hasWorker, type TemporalClient } from './temporal.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -49,14 +50,19 @@ async function startAndFollow<Result, Progress>(
   }
   const handle = await start(temporal, options);
   const { workflowId, firstExecutionRunId: runId } = handle;
-  const link = temporal.webUiLink(workflowId, runId);
-  const run = { workflowId, runId, ...(link && { link }) };
+  const link = await temporal.webUiLink(workflowId, runId);
+  const run = { workflowId, runId, ...(link !== undefined && { link }) };
   if (!options.wait) {
     terminal.answer({ started: true, ...run }, () => `Started ${workflowId}${link ? `\n${link}` : ''}`);
     return EXIT_CODES.done;
   }
   terminal.note(`${workflowId} runs${link ? `: ${link}` : ''}`);
-  return follow(handle, run, options);
+  return follow(handle, run, temporal, options);
+}
+
+interface StartedRun {
+  readonly workflowId: string;
+  readonly link?: string;
 }
 
 async function start<Result, Progress>({ client }: TemporalClient, options: RunWorkflowOptions<Result, Progress>) {
@@ -84,7 +90,8 @@ function newWorkflowId(name: string): string {
 
 async function follow<Result, Progress>(
   handle: WorkflowHandleWithFirstExecutionRunId,
-  run: { readonly workflowId: string },
+  run: StartedRun,
+  { target }: TemporalClient,
   options: RunWorkflowOptions<Result, Progress>,
 ): Promise<ExitCode> {
   const { terminal } = options;
@@ -104,17 +111,17 @@ async function follow<Result, Progress>(
   } catch (error) {
     done.abort();
     await progress;
-    if (interrupted.aborted) return leave(run, terminal);
+    if (interrupted.aborted) return leave(run, target, terminal);
     const { error: reason, detail } = failureOfRun(error, run.workflowId);
     if (!options.isResult(detail)) throw reason;
     return terminal.failWith(reason, { ...run, ...detail }, () => options.describe(detail));
   }
 }
 
-function leave({ workflowId }: { readonly workflowId: string }, terminal: Terminal): ExitCode {
+function leave({ workflowId, link }: StartedRun, { address, namespace }: TemporalTarget, terminal: Terminal): ExitCode {
   return terminal.fail(
     new HoldfastError('Cancelled', `No longer watching; ${workflowId} runs on.`, {
-      advice: `Cancel it in the Web UI, or with: temporal workflow cancel --workflow-id ${workflowId}`,
+      advice: `Cancel it in the Web UI${link ? ` (${link})` : ''}, or with: temporal workflow cancel --address ${address} --namespace ${namespace} --workflow-id ${workflowId}`,
     }),
   );
 }

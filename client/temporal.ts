@@ -14,11 +14,14 @@ import { temporalTarget, webUiLink, type TemporalTarget } from '../worker/connec
 export interface TemporalClient {
   readonly client: Client;
   readonly target: TemporalTarget;
-  webUiLink(workflowId: string, runId: string): string | undefined;
+  /** Where the run can be looked at, if a Web UI answers there. */
+  webUiLink(workflowId: string, runId: string): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
 const CONNECT_TIMEOUT = '5s';
+/** Milliseconds. */
+const UI_TIMEOUT = 500;
 
 /** Connects the command line to Temporal. Rejects with `TemporalUnreachable`. */
 export async function connectTemporal(configuration: Configuration): Promise<TemporalClient> {
@@ -28,7 +31,11 @@ export async function connectTemporal(configuration: Configuration): Promise<Tem
     return {
       client: new Client({ connection, namespace: target.namespace }),
       target,
-      webUiLink: (workflowId, runId) => webUiLink(configuration, target, workflowId, runId),
+      webUiLink: async (workflowId, runId) => {
+        const link = webUiLink(configuration, target, workflowId, runId);
+        // An address from the configuration is somebody's word; a guessed one may be anything or nothing.
+        return link === undefined || configuration.temporal.uiUrl || (await answers(link)) ? link : undefined;
+      },
       close: () => connection.close(),
     };
   } catch (error) {
@@ -41,6 +48,13 @@ export async function connectTemporal(configuration: Configuration): Promise<Tem
       },
     );
   }
+}
+
+async function answers(address: string): Promise<boolean> {
+  return fetch(address, { signal: AbortSignal.timeout(UI_TIMEOUT) }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 }
 
 /** Warns when nobody would do the work: a run that is started then only waits. */
@@ -62,7 +76,8 @@ export interface RunFailure {
 export function failureOfRun(error: unknown, workflowId: string): RunFailure {
   if (!(error instanceof WorkflowFailedError)) {
     const message = `The run ${workflowId} was lost sight of: ${messageOf(error)}`;
-    return { error: new HoldfastError('TemporalUnreachable', message, { cause: error }), detail: undefined };
+    const advice = 'It goes on when Temporal is back. `holdfast list` shows what became of it, and so does the Web UI.';
+    return { error: new HoldfastError('TemporalUnreachable', message, { advice, cause: error }), detail: undefined };
   }
   // A step's failure stands inside the one that says which step it was.
   const cause = error.cause instanceof ActivityFailure ? error.cause.cause : error.cause;

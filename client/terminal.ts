@@ -180,7 +180,7 @@ function canDraw(stream: OutputStream): boolean {
 }
 
 function writeLine(stream: OutputStream, text: string): void {
-  stream.write(text.endsWith('\n') ? text : `${text}\n`);
+  stream.write(`${printable(text.endsWith('\n') ? text.slice(0, -1) : text)}\n`);
 }
 
 /** styleText itself looks at the stream and at NO_COLOR. */
@@ -213,4 +213,15 @@ function renderTable(head: readonly string[], rows: readonly (readonly string[])
     .split('\n')
     .map((text) => text.trimEnd())
     .join('\n');
+}
+
+/**
+ * Names and messages come from databases, storages and servers: of control characters only line feeds, tabs and our own
+ * colours reach the terminal as they are.
+ */
+function printable(text: string): string {
+  // oxlint-disable-next-line eslint/no-control-regex
+  return text.replaceAll(/\u001b\[\d+(?:;\d+)*m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (found) =>
+    found.length > 1 ? found : `\\x${found.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }

@@ -13,7 +13,7 @@ A file appears under its final name only after everything about it was checked; 
 Needs Python 3.9 or later, the package `cryptography`, and for zstd one of: Python 3.14, the package `zstandard`, the
 program `zstd`. The format is specified in format.md, to whose sections the comments point.
 """
-import argparse, base64, binascii, gzip, hashlib, io, json, os, re, shutil, struct, subprocess, sys, threading
+import argparse, base64, binascii, hashlib, io, json, os, re, shutil, struct, subprocess, sys, threading, zlib
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -21,6 +21,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SUITE = 0x0478  # AES-256-GCM, HKDF-SHA512, key commitment, no signature
+NAME = r"[a-z0-9][a-z0-9._-]*"
+BACKUP_ID = r"\d{8}T\d{6}Z-[0-9a-z]{6}"
+TIERS = ("daily", "weekly", "monthly", "manual", "pre-restore")
+MANIFEST_BYTES_AT_MOST = 64 << 20
+PIECE_BYTES_AT_MOST = 8 << 20
 EXTENSIONS = {"pg_dump-custom": "dump", "sql": "sql", "tar": "tar", "json": "json"}
 
 
@@ -36,7 +41,9 @@ def refuse_unless(condition, reason):
 def read_manifest(folder, public_pem):
     """Section 3: one signed JSON document."""
     with open(os.path.join(folder, "manifest.json"), "rb") as file:
-        document = json.loads(file.read().decode("utf-8"))
+        text = file.read(MANIFEST_BYTES_AT_MOST + 1)
+    refuse_unless(len(text) <= MANIFEST_BYTES_AT_MOST, "the manifest is too large to be one")
+    document = json.loads(text.decode("utf-8"))
     manifest, signature = document["manifest"], document["signature"]
     if public_pem:
         canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -46,7 +53,21 @@ def read_manifest(folder, public_pem):
         except InvalidSignature:
             raise Refused("the manifest was not signed by this key, or was changed afterwards")
     refuse_unless(manifest["format"] == "holdfast-backup" and manifest["version"] == 1, "unknown format version")
+    for part in manifest["parts"]:
+        refuse_unless(re.fullmatch(NAME, part["part"]), f"{part['part']!r} is no part's name")
+        refuse_unless(part["format"] in EXTENSIONS, f"{part['format']!r} is no known format")
     return manifest
+
+
+def check_place(folder, manifest):
+    """Section 3: a well signed manifest in another backup's folder is not that backup's."""
+    place = os.path.abspath(folder).split(os.sep)[-3:]
+    own = [manifest["source"], manifest["tier"], manifest["id"]]
+    if re.fullmatch(BACKUP_ID, place[-1]):
+        refuse_unless(place[-1] == own[-1], f"the folder is of {place[-1]}, the manifest of {own[-1]!r}")
+        whole = len(place) == 3 and place[1] in TIERS
+        refuse_unless(not whole or place == own, f"the folder is {'/'.join(place)}, the manifest of {own!r}")
+    print(f"backup {own[2]!r} of source {own[0]!r}, tier {own[1]!r}, begun {manifest['startedAt']!r}", file=sys.stderr)
 
 
 def stored_bytes(folder, part):
@@ -54,7 +75,7 @@ def stored_bytes(folder, part):
     whole, total = hashlib.sha256(), 0
     for entry in part["objects"]:
         name = entry["name"]
-        refuse_unless(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name), f"{name!r} is no object name")
+        refuse_unless(re.fullmatch(NAME, name), f"{name!r} is no object name")
         path = os.path.join(folder, name)
         refuse_unless(os.path.getsize(path) == entry["bytes"], f"{name} has not the {entry['bytes']} bytes it had")
         digest = hashlib.sha256()
@@ -96,7 +117,7 @@ class Reader(io.RawIOBase):
         pieces, missing = [], length
         while missing:
             piece = self.read(missing)
-            refuse_unless(piece, "the sealed part is cut")
+            refuse_unless(piece, "it is cut")
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)
@@ -151,7 +172,7 @@ def unwrap(key, recipients, context):
     """Section 4.3: the data key, wrapped for every recipient."""
     names = []
     for provider, info, wrapped in recipients:
-        names.append(info.split(b"\0")[0].decode("ascii", "replace"))
+        names.append(repr(info[: 24 if provider == b"holdfast" else 256].split(b"\0")[0])[2:-1])
         if provider != b"holdfast":
             continue
         if isinstance(key, bytes) and info.startswith(aes_key_id(key) + struct.pack(">II", 128, 12)):
@@ -182,37 +203,85 @@ def load_key(path):
     return key
 
 
-def decompressed(source, kind):
-    """Section 4.1: frames or members, one after the other."""
-    if kind == "gzip":
-        return gzip.GzipFile(fileobj=source)
+def decompressed(frames):
     try:
         from compression import zstd
 
-        return zstd.ZstdFile(source)
+        return zstd.ZstdFile(frames)
     except ImportError:
         pass
     try:
         import zstandard
 
-        return zstandard.ZstdDecompressor().stream_reader(source, read_size=1 << 20, read_across_frames=True)
+        return zstandard.ZstdDecompressor().stream_reader(frames, read_size=1 << 20, read_across_frames=True)
     except ImportError:
         refuse_unless(shutil.which("zstd"), "install the package zstandard or the program zstd")
-        return through_zstd(source)
+        return Reader(through_zstd(frames))
+
+
+def zstd_frames(compressed):
+    """Section 4.1, RFC 8878: decompressors let cut, foreign and unchecked frames pass, so their headers are walked."""
+    source, more = Reader(iter(lambda: compressed.read(1 << 20), b"")), True
+    while more:
+        head = source.exactly(5)
+        refuse_unless(head[:4] == b"\x28\xb5\x2f\xfd", "what stands there is no compression frame")
+        flags = head[4]
+        single, checksum, dictionary = flags >> 5 & 1, flags >> 2 & 1, flags & 3
+        refuse_unless(checksum and not dictionary, "a compression frame has no checksum, or needs a dictionary")
+        size = (single, 2, 4, 8)[flags >> 6]
+        rest = source.exactly(1 - single + size)
+        claimed = int.from_bytes(rest[1 - single :], "little") + (256 if size == 2 else 0)
+        refuse_unless(claimed <= PIECE_BYTES_AT_MOST, "a compression frame claims too many bytes")
+        yield head + rest
+        last = 0
+        while not last:
+            block = source.exactly(3)
+            header = int.from_bytes(block, "little")
+            last, kind, length = header & 1, header >> 1 & 3, header >> 3
+            refuse_unless(kind != 3, "a compression frame is damaged")
+            yield block + source.exactly(1 if kind == 1 else length)
+        tail, following = source.exactly(4), source.read(1)
+        more = bool(following)
+        source.buffer = following + source.buffer
+        yield tail
+
+
+def gzip_members(source):
+    """Section 4.1, RFC 1952: the modules for it overlook zeros behind the last member."""
+    data = source.read(1 << 20)
+    refuse_unless(data, "there is no compressed data at all")
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            piece = member.decompress(data, 1 << 20)
+            yield piece
+            data = member.unconsumed_tail
+            if not data and not member.eof and len(piece) < 1 << 20:
+                data = source.read(1 << 20)
+                refuse_unless(data, "the compressed data is cut")
+        data = member.unused_data or source.read(1 << 20)
 
 
 def through_zstd(source):
-    process = subprocess.Popen(["zstd", "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(["zstd", "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def feed():
         try:
             shutil.copyfileobj(source, process.stdin, 1 << 20)
             process.stdin.close()
-        except Exception:  # the failure of the source is kept by it; zstd's own end shows in the counts
+        except Exception:  # the failure of the source is kept by it; zstd's own is in its exit code
             process.kill()
 
-    threading.Thread(target=feed, daemon=True).start()
-    return process.stdout
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    try:
+        while chunk := process.stdout.read(1 << 20):
+            yield chunk
+        feeder.join()
+        said = process.stderr.read().decode("utf-8", "replace").strip()
+        refuse_unless(process.wait() == 0, "its compressed content does not open: " + said)
+    finally:
+        process.kill()
 
 
 def drain(reader):
@@ -226,25 +295,30 @@ def drain(reader):
 def recover(folder, manifest, part, key, to):
     context = {"holdfast:backup": manifest["id"], "holdfast:part": part["part"], "holdfast:source": manifest["source"]}
     name = f"{part['part']}.{EXTENSIONS[part['format']]}"
-    refuse_unless(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name), f"{name!r} is no file name")
     target, partial = os.path.join(to, name), os.path.join(to, f".{name}.partial")
     stored = Reader(stored_bytes(folder, part))
     compressed = Reader(decrypted(stored, key, context))
-    original = 0
+    # A gzip member checks itself; a zstd frame has to be looked at first.
+    kind, original = part["compression"]["type"], 0
+    refuse_unless(kind in ("zstd", "gzip"), f"{kind!r} is no known compression")
+    checked = Reader(zstd_frames(compressed) if kind == "zstd" else gzip_members(compressed))
     try:
         with open(partial, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             try:
-                plain = decompressed(compressed, part["compression"]["type"])
+                plain = decompressed(checked) if kind == "zstd" else checked
                 while chunk := plain.read(1 << 20):
                     original += len(chunk)
                     refuse_unless(original <= part["originalBytes"], "it opens to more bytes than were backed up")
                     file.write(chunk)
-                refuse_unless(compressed.read(1) == b"", "bytes follow the compressed data")
+                refuse_unless(checked.read(1) == b"", "bytes follow the compressed data")
             except Exception as error:
                 drain(stored)  # which object is damaged says more than which frame
-                raise stored.failure or compressed.failure or error
-            if compressed.failure:
-                raise compressed.failure
+                failure = stored.failure or compressed.failure or checked.failure or error
+                if isinstance(failure, (Refused, InvalidTag, OSError)):
+                    raise failure
+                raise Refused(f"its compressed content does not open: {failure}")
+            if checked.failure:
+                raise checked.failure
             counts = (stored.count, compressed.count, original)
             expected = (part["storedBytes"], part["compressedBytes"], part["originalBytes"])
             refuse_unless(counts == expected, f"it has {counts} stored, compressed and original bytes, not {expected}")
@@ -271,12 +345,14 @@ def main():
         if public_pem is None:
             print("warning: without --check anybody may have written this manifest", file=sys.stderr)
         manifest = read_manifest(options.folder, public_pem)
+        check_place(options.folder, manifest)
         parts = [part for part in manifest["parts"] if not options.part or part["part"] in options.part]
         unknown = set(options.part or []) - {part["part"] for part in parts}
         refuse_unless(not unknown, "no such part: " + ", ".join(sorted(unknown)))
         if options.list:
             for part in parts:
-                print(part["part"], part["format"], part["originalBytes"], "opens with", " or ".join(part["keyIds"]))
+                opens = " or ".join(json.dumps(key)[1:-1] for key in part["keyIds"])  # no escape sequence reaches the terminal
+                print(part["part"], part["format"], int(part["originalBytes"]), "opens with", opens)
             return 0
         refuse_unless(options.key, "which key? give --key FILE")
         key = load_key(options.key)
@@ -288,8 +364,11 @@ def main():
                 raise Refused(f"part {part['part']}: its bytes are not what was sealed")
             except (Refused, ValueError, EOFError) as reason:
                 raise Refused(f"part {part['part']}: {reason}")
-    except (Refused, OSError, KeyError, ValueError, EOFError) as error:
+    except (Refused, OSError, ValueError, EOFError) as error:
         print(f"refused: {error}", file=sys.stderr)
+        return 1
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        print(f"refused: the manifest is not what format.md says: {error!r}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,5 +1,6 @@
-import { buildWorkflowBundle } from '../worker/workflowBundle.ts';
+import { BUILD_DIRECTORY, buildWorkflowBundle } from '../worker/workflowBundle.ts';
 
 /** Bundles the workflows ahead of time: `npm run build`. */
-await buildWorkflowBundle();
-console.log('build/workflows.js is current.');
+const [directory = BUILD_DIRECTORY] = process.argv.slice(2);
+await buildWorkflowBundle(directory);
+console.log(`${directory}/workflows.js is current.`);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import path from 'node:path';
 import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError } from '../core/errors.ts';
@@ -28,6 +30,7 @@ export async function withEmbeddedServer<Result>(
 ): Promise<Result> {
   const { address } = await temporalTarget(configuration);
   const port = loopbackPort(address);
+  await refuseTakenPort(port);
   const program = await bringTemporalCli(process.env, say);
   const directory = path.resolve(stateDirectory ?? path.join(path.dirname(configuration.spool.path), 'temporal'));
   const server = await startTemporal({ program, directory, port, uiPort: port + 1000 });
@@ -42,6 +45,21 @@ export async function withEmbeddedServer<Result>(
   } finally {
     await server.close();
   }
+}
+
+/** Whoever answers there already would be taken for the server that is started here. */
+async function refuseTakenPort(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  const taken = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  if (!taken) return;
+  throw new HoldfastError('InvalidInput', `Something listens on port ${port} already.`, {
+    advice:
+      'If it is a Temporal server, run `holdfast worker` without --embedded; else set another port in temporal.address.',
+  });
 }
 
 function loopbackPort(address: string): number {

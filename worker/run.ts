@@ -2,7 +2,7 @@ import { DefaultLogger, NativeConnection, Runtime, TransportError, Worker, type 
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/createActivities.ts';
 import type { Configuration } from '../core/config/schema.ts';
-import { HoldfastError, messageOf } from '../core/errors.ts';
+import { HoldfastError, isHoldfastError } from '../core/errors.ts';
 import { temporalTarget } from './connection.ts';
 import { openDependencies } from './dependencies.ts';
 import { loadWorkflowBundle } from './workflowBundle.ts';
@@ -34,16 +34,17 @@ const SHUTDOWN_FORCE = '20s';
 export async function runWorker({ configuration, log, signal, onReady }: WorkerOptions): Promise<void> {
   installLogger(log);
   const target = await temporalTarget(configuration);
-  const [workflowBundle, dependencies, connection] = await Promise.all([
+  const [codePath, dependencies, connection] = await Promise.all([
     loadWorkflowBundle(log),
     openDependencies(configuration, log),
     connect(target),
   ]);
   try {
-    // A catalog that is away is no reason not to back up.
-    await dependencies
-      .catalog()
-      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'the catalog is away'));
+    await dependencies.catalog().catch((error: unknown) => {
+      // One that is away is no reason not to back up; one that can never be reached is a mistake to be told at once.
+      if (!isHoldfastError(error, 'CatalogUnavailable')) throw error;
+      log.warn({ error: error.message }, 'the catalog is away');
+    });
     const activities = createActivities(dependencies);
     const common = {
       connection,
@@ -55,7 +56,7 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
       maxHeartbeatThrottleInterval: '2s',
     } as const;
     const workers = await Promise.all([
-      Worker.create({ ...common, taskQueue: configuration.temporal.taskQueue, workflowBundle }),
+      Worker.create({ ...common, taskQueue: configuration.temporal.taskQueue, workflowBundle: { codePath } }),
       Worker.create({ ...common, taskQueue: dependencies.spoolQueue }),
     ]);
     const shutdown = () => {
@@ -95,10 +96,14 @@ async function connect({ address, options }: Awaited<ReturnType<typeof temporalT
   }
 }
 
+/** The poller of the spool's queue has none, on purpose. */
+const EXPECTED_WARNING = /^No workflows registered/;
+
 /** Temporal's own log lines join ours. */
 function installLogger(log: Logger): void {
   const write = ({ level, message, meta }: LogEntry) => {
     const { taskToken: _taskToken, ...context } = meta ?? {};
+    if (EXPECTED_WARNING.test(message)) return;
     const method = ({ TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const)[level];
     log[method](context, message);
   };

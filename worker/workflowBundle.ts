@@ -1,61 +1,69 @@
 import { createHash } from 'node:crypto';
-import { glob, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, glob, mkdir, mkdtemp, readFile, rename, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { codeOf, messageOf } from '../core/errors.ts';
-
-/** Webpack's own progress is nobody's business; what fails is thrown. */
-const silent = () => undefined;
+import { codeOf } from '../core/errors.ts';
+import { readProcess } from '../core/process/childProcess.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const BUNDLE = path.join(ROOT, 'build', 'workflows.js');
-const FINGERPRINT = path.join(ROOT, 'build', 'workflows.fingerprint');
+const BUNDLE_SCRIPT = path.join(ROOT, 'scripts', 'build.ts');
+const BUNDLE_FILE = 'workflows.js';
+const FINGERPRINT_FILE = 'workflows.fingerprint';
+
+/** Where bundles are kept. */
+export const BUILD_DIRECTORY = path.join(ROOT, 'build');
 
 /**
- * The workflows' code as one script for the workflow sandbox. Bundling takes seconds and memory, so it is done ahead
- * (`npm run build`) and used for as long as no source it could have come from has changed.
+ * Path of the workflows' code as one script for the workflow sandbox. Bundling takes seconds and memory, so it is done
+ * ahead (`npm run build`), used for as long as no source it could have come from has changed, and otherwise made in a
+ * process of its own, whose memory ends with it.
  */
-export async function loadWorkflowBundle(log: Logger): Promise<{ codePath: string } | { code: string }> {
-  const fingerprint = await fingerprintSources();
-  if ((await readIfThere(FINGERPRINT)) === fingerprint) return { codePath: BUNDLE };
+export async function loadWorkflowBundle(log: Logger): Promise<string> {
+  const current = await readIfThere(path.join(BUILD_DIRECTORY, FINGERPRINT_FILE));
+  if (current !== undefined && current === (await fingerprintSources())) return path.join(BUILD_DIRECTORY, BUNDLE_FILE);
   log.info('bundling the workflows: there is no current build of them (npm run build makes one)');
-  const { code } = await bundleWorkflows();
-  try {
-    await store(code, fingerprint);
-  } catch (error) {
-    // A read-only installation works, it only starts slower.
-    log.warn({ error: messageOf(error) }, 'the bundle could not be kept for the next start');
-  }
-  return { code };
+  const directory = await writableDirectory(log);
+  await readProcess({ command: process.execPath, args: [BUNDLE_SCRIPT, directory] });
+  return path.join(directory, BUNDLE_FILE);
 }
 
-/** Bundles the workflows and keeps the bundle for the workers to come. */
-export async function buildWorkflowBundle(): Promise<void> {
+/** Bundles the workflows into a directory, for the workers to come. */
+export async function buildWorkflowBundle(directory: string): Promise<void> {
   const fingerprint = await fingerprintSources();
-  const { code } = await bundleWorkflows();
-  await store(code, fingerprint);
-}
-
-function bundleWorkflows() {
-  return bundleWorkflowCode({
+  const { code } = await bundleWorkflowCode({
     workflowsPath: path.join(ROOT, 'workflows', 'index.ts'),
     logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent, log: silent },
   });
+  await mkdir(directory, { recursive: true });
+  // The fingerprint comes last and both by rename: a worker that starts meanwhile never sees half a bundle.
+  await replaceFile(path.join(directory, BUNDLE_FILE), code);
+  await replaceFile(path.join(directory, FINGERPRINT_FILE), fingerprint);
 }
 
-async function store(code: string, fingerprint: string): Promise<void> {
-  await mkdir(path.dirname(BUNDLE), { recursive: true });
-  // The fingerprint comes last and both by rename: a worker that starts meanwhile never sees half a bundle.
-  for (const [file, content] of [
-    [BUNDLE, code],
-    [FINGERPRINT, fingerprint],
-  ] as const) {
-    const temporary = `${file}.${process.pid}`;
-    await writeFile(temporary, content);
-    await rename(temporary, file);
+/** Webpack's own progress is nobody's business; what fails is thrown. */
+function silent(): void {}
+
+/** A read-only installation works too, it only bundles at every start. */
+async function writableDirectory(log: Logger): Promise<string> {
+  try {
+    await mkdir(BUILD_DIRECTORY, { recursive: true });
+    await access(BUILD_DIRECTORY, constants.W_OK);
+    return BUILD_DIRECTORY;
+  } catch (error) {
+    const directory = await mkdtemp(path.join(tmpdir(), 'holdfast-workflows-'));
+    log.warn({ reason: codeOf(error), directory }, 'the bundle cannot be kept for the next start');
+    return directory;
   }
+}
+
+async function replaceFile(file: string, content: string): Promise<void> {
+  const temporary = `${file}.${process.pid}`;
+  await writeFile(temporary, content);
+  await rename(temporary, file);
 }
 
 async function fingerprintSources(): Promise<string> {

@@ -35,7 +35,7 @@ import {
   type BackupRun,
   type CopyRun,
 } from './support/backupRun.ts';
-import { parseInput } from './support/input.ts';
+import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { discardCopy, open, preflight, publish, record, spoolSteps, verifyChecksum } from './support/steps.ts';
 
@@ -50,7 +50,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
-  const show = (verdict?: string) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), verdict));
+  const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(
     progressSignal,
@@ -63,7 +63,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
 
   await perform(run, request, show);
   const result = await recordResult(run);
-  show(result.state);
+  show(result);
   if (result.state === 'failed') throw failureOf(result);
   return result;
 }
@@ -99,6 +99,7 @@ async function perform(run: BackupRun, request: BackupInput, show: () => void): 
  */
 async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): Promise<void> {
   const spool = spoolSteps(step.assignment.spoolQueue);
+  run.dumpBegun = Date.now();
   const dumping = new CancellationScope();
   const copying = new CancellationScope();
   const sealed = dumping.run(() => spool.dump(step));
@@ -108,12 +109,14 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
     try {
       const begun = Date.now();
       copy.state = 'uploading';
-      const uploaded = await spool.upload.executeWithOptions({ summary: `to ${copy.backend}` }, [
-        { ...step, backend: copy.backend },
-      ]);
+      const upload = () =>
+        spool.upload.executeWithOptions({ summary: `to ${copy.backend}` }, [{ ...step, backend: copy.backend }]);
+      let uploaded = await upload();
+      const sealedStep = { ...step, backend: copy.backend, sealed: await sealed };
+      // Sent before the dump had to start over: those bytes are not this backup's.
+      while (uploaded.attempt !== sealedStep.sealed.attempt) uploaded = await upload();
       copy.uploadDuration = Date.now() - begun;
       copy.bytes = copy.uploadedBytes = uploaded.bytes;
-      const sealedStep = { ...step, backend: copy.backend, sealed: await sealed };
       copy.state = 'verifying';
       run.phase = 'verify';
       show();
@@ -127,8 +130,8 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
       copy.state = 'stored';
     } catch (error) {
       failCopy(copy, error);
-      const possible = run.copies.length - copiesIn(run, 'failed').length;
-      if (possible < step.assignment.requiredCopies) dumping.cancel();
+      // Nobody is left to dump for. As long as one is, its copy is worth having, required number or not.
+      if (copiesIn(run, 'failed').length === run.copies.length) dumping.cancel();
     }
     show();
   };
@@ -144,7 +147,7 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
       if (copy.problem?.type === 'Cancelled')
         copy.problem = { type: 'Cancelled', message: 'Given up, because the dump failed.' };
     }
-    // A dump that was ended because too few copies could still come of it is not to blame.
+    // A dump that was ended because nobody was left to send it to is not to blame.
     if (isCancellation(error)) throw tooFewCopies(run, step.assignment);
     throw error;
   }
@@ -171,12 +174,10 @@ async function openSomeCopy(run: BackupRun, step: BackupStep): Promise<void> {
   }
 }
 
-/** Publishes what was proven, if it is enough to count; otherwise nothing becomes visible. */
+/** Publishes every copy that was proven. A good copy is kept even where the plan wants more of them to be content. */
 async function publishCopies(run: BackupRun, step: BackupStep): Promise<void> {
   const { sealed } = run;
-  if (sealed === undefined || copiesIn(run, 'stored').length < step.assignment.requiredCopies) {
-    throw tooFewCopies(run, step.assignment);
-  }
+  if (sealed === undefined) return;
   await Promise.all(
     copiesIn(run, 'stored').map(async (copy) => {
       try {
@@ -221,6 +222,8 @@ async function recordResult(run: BackupRun): Promise<BackupResult> {
   return CancellationScope.nonCancellable(async () => {
     run.phase = 'record';
     const result = resultOf(run, Date.now());
+    // What was misspelt is no backup that failed.
+    if (result.problem?.type === 'InvalidInput') return result;
     const { workflowId, runId } = workflowInfo();
     const recorded: RecordedRun = {
       result,
@@ -259,9 +262,10 @@ function failCopy(copy: CopyRun, error: unknown): void {
 
 function tooFewCopies(run: BackupRun, assignment: BackupAssignment): ApplicationFailure {
   const problems = copiesIn(run, 'failed').map((copy) => `${copy.backend}: ${copy.problem?.message ?? 'no copy'}`);
-  const proven = run.copies.length - problems.length;
+  const kept = copiesIn(run, 'verified').map(({ backend }) => backend);
+  const rest = kept.length === 0 ? '' : `; what was proven is kept on ${kept.join(', ')}`;
   return ApplicationFailure.nonRetryable(
-    `Only ${proven} of the ${assignment.requiredCopies} required copies could be made. ${problems.join('; ')}`,
+    `Only ${kept.length} of the ${assignment.requiredCopies} required copies could be made. ${problems.join('; ')}${rest}`,
     'TooFewCopies',
     { advice: 'Mend the backends named above and run the backup again.' },
   );
@@ -274,9 +278,7 @@ function stopIfCancelled(): void {
 function failureOf(result: BackupResult): Error {
   const { problem, reasons } = result;
   if (problem?.type === 'Cancelled') return new CancelledFailure('Stopped on request.', [result]);
-  return ApplicationFailure.nonRetryable(
-    problem?.message ?? reasons.join('; '),
-    problem?.type ?? 'TooFewCopies',
-    result,
-  );
+  const message = problem?.message ?? reasons.join('; ');
+  if (problem?.type === 'InvalidInput') return invalidInput(message, problem.advice, BACKUP_INPUT_EXAMPLE, result);
+  return ApplicationFailure.nonRetryable(message, problem?.type ?? 'TooFewCopies', result);
 }

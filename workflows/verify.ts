@@ -15,10 +15,11 @@ import {
   verifyInput,
   type CopyVerdict,
   type VerifyAssignment,
+  type VerifyInput,
   type VerifyProgress,
   type VerifyResult,
 } from '../core/verification/run.ts';
-import { parseInput } from './support/input.ts';
+import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { HEARTBEAT_TIMEOUT, longRunning } from './support/steps.ts';
 
@@ -63,7 +64,7 @@ export async function verify(input: unknown): Promise<VerifyResult> {
     { description: 'Sent by running steps; not for hands.' },
   );
 
-  const assignment = await findCopies(request);
+  const assignment = await find(request);
   found.assignment = assignment;
   const { location, depth, backends } = assignment;
   await Promise.all(
@@ -84,6 +85,19 @@ export async function verify(input: unknown): Promise<VerifyResult> {
     damaged ? 'ObjectDamaged' : 'ObjectMissing',
     result,
   );
+}
+
+/** What is wrong with the request is the run's own failure, with its advice, and not only a step's. */
+async function find(request: VerifyInput): Promise<VerifyAssignment> {
+  try {
+    return await findCopies(request);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const { type, message, advice } = problemOf(error);
+    const details = advice === undefined ? [] : [{ advice }];
+    if (type === 'InvalidInput') throw invalidInput(message, advice, VERIFY_INPUT_EXAMPLE, ...details);
+    throw ApplicationFailure.nonRetryable(message, type, ...details);
+  }
 }
 
 type Look = Parameters<VerifySteps['verifyCopy']>[0];

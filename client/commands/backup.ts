@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { BackupInput, BackupProgress, BackupResult } from '../../core/backup/run.ts';
-import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../../core/config/schema.ts';
+import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../../core/config/words.ts';
 import { loadFor } from '../configuration.ts';
 import { addExamples } from '../examples.ts';
 import { describeBackupResult, exitCodeOfBackup, isBackupResult, viewOfBackup } from '../backupResult.ts';

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { CheckedConfiguration } from '../../core/config/load.ts';
+import type { Configuration } from '../../core/config/schema.ts';
 import type { ConfigurationIssue } from '../../core/config/issue.ts';
 import { configurationPathOf } from '../configuration.ts';
 import { addExamples } from '../examples.ts';
@@ -33,7 +34,8 @@ async function checkFile(command: Command, terminal: Terminal) {
   const checked = await checkConfiguration(await configurationPathOf(command));
   const { path, configuration, errors } = checked;
   const secrets = configuration === undefined ? [] : await checkSecrets(configuration);
-  const warnings = [...checked.warnings, ...secrets];
+  const keys = configuration === undefined ? [] : await unusableKeys(configuration);
+  const warnings = [...checked.warnings, ...secrets, ...keys];
   const document = { path, valid: errors.length === 0, errors, warnings };
   if (errors.length > 0) {
     const error = describeError(unusable(path, errors));
@@ -42,6 +44,15 @@ async function checkFile(command: Command, terminal: Terminal) {
   }
   terminal.answer(document, () => describe(checked, warnings, terminal));
   return EXIT_CODES.done;
+}
+
+/** A key that can be read but is none; one that cannot be read has been told with the other secrets. */
+async function unusableKeys(configuration: Configuration): Promise<ConfigurationIssue[]> {
+  const { describeKeys } = await import('../../core/config/keyReport.ts');
+  const keys = await describeKeys(configuration);
+  return keys.flatMap(({ name, id, problems }) =>
+    id === undefined ? problems.map((message) => ({ path: `keys.${name}`, message })) : [],
+  );
 }
 
 function describe(checked: CheckedConfiguration, warnings: readonly ConfigurationIssue[], terminal: Terminal): string {

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../../core/config/schema.ts';
+import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../../core/config/words.ts';
 import { addExamples } from '../examples.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from '../terminal.ts';
 

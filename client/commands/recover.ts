@@ -25,7 +25,7 @@ function addList(recover: Command, terminal: Terminal): void {
     terminal.action(async (source: string | undefined, options: RecoverOptions) => {
       const { recoverBackend, recoverCheckingKeys } = await import('../recoverAccess.ts');
       const { listBackend } = await import('../listBackend.ts');
-      const backend = recoverBackend(options, process.env);
+      const backend = await recoverBackend(options, process.env);
       try {
         return await listBackend(terminal, backend, await recoverCheckingKeys(options, terminal), { source });
       } finally {
@@ -49,7 +49,7 @@ function addExtract(recover: Command, terminal: Terminal): void {
       const { findPlace } = await import('../../core/repository/listRepository.ts');
       const { readManifest } = await import('../../core/repository/readManifest.ts');
       const openingKeys = await recoverOpeningKeys(options);
-      const backend = recoverBackend(options, process.env);
+      const backend = await recoverBackend(options, process.env);
       try {
         const checkingKeys = await recoverCheckingKeys(options, terminal);
         const open = async () => {

@@ -5,6 +5,7 @@ import { catalogCheck } from './catalogCheck.ts';
 import { failure, failureOf, type Check, type Finding } from './finding.ts';
 import { programsCheck, spoolCheck } from './hostChecks.ts';
 import { keyChecks } from './keyChecks.ts';
+import { secretsCheck } from './secretsCheck.ts';
 import { sourceChecks } from './sourceChecks.ts';
 import { temporalCheck } from './temporalCheck.ts';
 
@@ -22,6 +23,7 @@ export async function examine(configuration: Configuration, timeout: number): Pr
     ...sourceChecks(configuration),
     programsCheck(configuration),
     ...keyChecks(configuration, keys),
+    secretsCheck(configuration),
     spoolCheck(configuration),
   ];
   try {

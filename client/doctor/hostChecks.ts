@@ -71,7 +71,6 @@ function spoolMode(path: string, mode: number): Omit<Finding, 'subject'>[] {
 async function spoolToBe(path: string): Promise<Omit<Finding, 'subject'>[]> {
   for (let parent = dirname(path); ; parent = dirname(parent)) {
     try {
-      // oxlint-disable-next-line eslint/no-await-in-loop
       await access(parent, constants.W_OK | constants.X_OK);
       return [ok(`${path} is not there yet; the worker will make it`)];
     } catch (error) {

@@ -32,7 +32,7 @@ async function checkKey(name: string, key: KeyConfiguration, keys: Keys): Promis
 const USES: { readonly [Type in KeyConfiguration['type']]: (key: KeyConfiguration) => string } = {
   'aes-256': () => 'seals and opens',
   rsa: (key) =>
-    'privateKey' in key && key.privateKey ? 'seals and opens' : 'seals; its private half is kept elsewhere',
+    'privateKey' in key && key.privateKey ? 'seals and opens' : 'seals; its private half is not configured here',
   kms: () => 'named by its ARN; whether AWS lets it be used shows with the first backup',
   ed25519: (key) => ('privateKey' in key && key.privateKey ? 'signs manifests and checks them' : 'checks manifests'),
 };
@@ -57,6 +57,8 @@ function recipients(keys: readonly KeyConfiguration[]): Omit<Finding, 'subject'>
             'Add a key to encryptTo that this host holds, unless it must not be able to read.',
           ),
         ]),
-    ...(offline && openable ? [ok('opened here, and by a key kept elsewhere')] : []),
+    ...(offline && openable
+      ? [ok('opened by a key of this host, and by one whose private half is not configured here')]
+      : []),
   ];
 }

@@ -1,5 +1,6 @@
 import { unknownName } from '../config/open.ts';
-import type { BackupKind, Configuration, PlanConfiguration, SourceConfiguration, Tier } from '../config/schema.ts';
+import type { Configuration, PlanConfiguration, SourceConfiguration } from '../config/schema.ts';
+import type { BackupKind, Tier } from '../config/words.ts';
 import { HoldfastError } from '../errors.ts';
 import type { BackupInput } from './run.ts';
 import { includesDatabase, treesOf } from './scope.ts';

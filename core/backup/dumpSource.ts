@@ -12,6 +12,7 @@ import type { seal } from '../seal/seal.ts';
 import { beginAttempt } from '../spool/attemptWriter.ts';
 import type { Spool } from '../spool/spool.ts';
 import { plausibilityWarnings } from './databaseFloors.ts';
+import { findSealed, saveSealed } from './finishedAttempt.ts';
 import type { PartSource } from './part.ts';
 import type { BackupAssignment, PartProgress, SealedBackup } from './run.ts';
 import { sealParts } from './sealParts.ts';
@@ -34,10 +35,13 @@ export interface DumpSourceOptions {
 
 /**
  * Reads a source once, sealed into a new attempt in the spool. The attempt is whole if and only if this resolves; after
- * a failure it is empty, and those who were already sending it notice.
+ * a failure it is empty, and those who were already sending it notice. Where an earlier call has come to its end, and only
+ * the news of it was lost, its result is given again.
  */
 export async function dumpSource(options: DumpSourceOptions): Promise<SealedBackup> {
   const { id, spool, plan, signal } = options;
+  const finished = await findSealed(spool, id);
+  if (finished !== undefined) return finished;
   const attempt = await beginAttempt(spool, id);
   try {
     const sealed = await withSourceParts(options, async ({ parts, database }) => {
@@ -54,6 +58,7 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
         onProgress: options.onProgress,
       });
       return {
+        attempt: path.basename(attempt.directory),
         sealedAt: new Date().toISOString(),
         parts: sealedParts,
         ...(database && { database }),
@@ -61,8 +66,10 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
       };
     });
     const warnings = plausibilityWarnings(sealed, plan.floors, options.assignment);
+    const result = { ...sealed, warnings: [...sealed.warnings, ...warnings] };
+    await saveSealed(attempt.directory, result);
     await attempt.end();
-    return { ...sealed, warnings: [...sealed.warnings, ...warnings] };
+    return result;
   } catch (error) {
     await attempt.discard();
     throw error;

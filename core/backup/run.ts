@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/schema.ts';
+import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/words.ts';
 import type { ErrorType } from '../errors.ts';
 import type { Manifest, ManifestPart } from '../repository/manifest.ts';
 
@@ -76,6 +76,8 @@ export interface CopyStep extends BackupStep {
 }
 
 export interface SealedBackup {
+  /** Name of the attempt in the spool that holds it; a copy is of this backup only if it was made of this attempt. */
+  readonly attempt: string;
   readonly sealedAt: string;
   readonly database?: NonNullable<Manifest['database']>;
   readonly parts: readonly ManifestPart[];
@@ -164,6 +166,8 @@ export interface BackupProgress {
   readonly copies: readonly CopyProgress[];
   /** Milliseconds. */
   readonly elapsed: number;
+  /** Uncompressed bytes read a second, on average since the dump began. */
+  readonly rate?: number;
   /** Milliseconds, from how long the last run took. */
   readonly timeLeft?: number;
   readonly warnings: readonly string[];

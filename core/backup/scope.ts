@@ -1,4 +1,5 @@
-import type { BackupKind, FileTreeConfiguration, SourceConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration, SourceConfiguration } from '../config/schema.ts';
+import type { BackupKind } from '../config/words.ts';
 
 /** Whether a backup of this kind holds the source's database. */
 export function includesDatabase(kind: BackupKind): boolean {

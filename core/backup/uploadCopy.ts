@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { codeOf } from '../errors.ts';
@@ -22,6 +22,8 @@ export interface UploadCopyOptions {
 }
 
 export interface UploadedCopy {
+  /** Name of the attempt that was sent. */
+  readonly attempt: string;
   readonly objects: number;
   /** Bytes of the copy on the backend. */
   readonly bytes: number;
@@ -38,7 +40,7 @@ export async function uploadCopy(options: UploadCopyOptions): Promise<UploadedCo
   for (;;) {
     attempt = await nextAttempt(options.spool, options.backup, attempt?.directory, options.signal);
     const outcome = await uploadAttempt(attempt, options);
-    if (outcome !== 'superseded') return outcome;
+    if (outcome !== 'superseded') return { ...outcome, attempt: path.basename(attempt.directory) };
   }
 }
 
@@ -53,7 +55,10 @@ interface ObjectTransfer {
   readonly done: Promise<void>;
 }
 
-async function uploadAttempt(attempt: AttemptReader, options: UploadCopyOptions): Promise<UploadedCopy | 'superseded'> {
+async function uploadAttempt(
+  attempt: AttemptReader,
+  options: UploadCopyOptions,
+): Promise<Omit<UploadedCopy, 'attempt'> | 'superseded'> {
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
   const totals = { objects: 0, bytes: 0, resumedBytes: 0 };
@@ -79,6 +84,7 @@ async function uploadAttempt(attempt: AttemptReader, options: UploadCopyOptions)
   };
 
   try {
+    await abortStrays(attempt, options);
     for await (const entry of attempt.follow(signal)) {
       if (entry.type === 'segment') transferOf(entry.object).segment(entry);
       else if (entry.type === 'object') transferOf(entry.object).end(entry);
@@ -192,6 +198,29 @@ function objectTransfer(object: string, context: TransferContext): ObjectTransfe
       await upload?.abort();
     },
   };
+}
+
+/**
+ * Takes back what uploads of this copy are still under way but do not belong to this attempt: a worker that was killed
+ * left them, and the attempt they belonged to is gone.
+ */
+async function abortStrays(
+  { directory }: AttemptReader,
+  { backend, prefix, signal }: UploadCopyOptions,
+): Promise<void> {
+  const known = await knownLocators(path.join(directory, 'uploads', backend.name));
+  for await (const upload of backend.listUploads(prefix, signal)) {
+    if (!known.has(upload.locator)) await backend.abortUpload(upload, signal);
+  }
+}
+
+async function knownLocators(folder: string): Promise<Set<string>> {
+  try {
+    return new Set(await Promise.all((await readdir(folder)).map((note) => readFile(path.join(folder, note), 'utf8'))));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return new Set();
+    throw error;
+  }
 }
 
 interface OpenUpload {

@@ -1,4 +1,4 @@
-import type { BackupKind, Tier } from '../config/schema.ts';
+import type { BackupKind, Tier } from '../config/words.ts';
 import type { ErrorType } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { noSuchBackup, OFFERED_IDS } from '../repository/noSuchBackup.ts';
@@ -53,6 +53,11 @@ export async function findBackup(catalog: Catalog, idOrPrefix: string): Promise<
   );
   const known = first ? found.map(({ id }) => id) : rows.map((row) => row.id);
   throw noSuchBackup(idOrPrefix, known);
+}
+
+/** Whether the catalog knows a backup of exactly this id. Throws CatalogUnavailable. */
+export async function isCataloged(catalog: Catalog, id: string): Promise<boolean> {
+  return (await query(catalog, 'SELECT FROM holdfast.backups WHERE id = $1', [id])).length > 0;
 }
 
 /** The newest verified backup of a source and kind. Throws CatalogUnavailable. */

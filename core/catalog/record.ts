@@ -1,4 +1,4 @@
-import type { BackupKind, Tier } from '../config/schema.ts';
+import type { BackupKind, Tier } from '../config/words.ts';
 import type { ErrorType } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 

@@ -17,11 +17,9 @@ export async function recordBackup(
     await upsert(client, 'backups', ['id'], backupRow(record));
     for (const copy of record.copies) {
       // One connection, one query at a time.
-      // oxlint-disable-next-line eslint/no-await-in-loop
       await upsert(client, 'copies', ['backup_id', 'backend'], copyRow(record.id, copy));
     }
     for (const proof of proofs) {
-      // oxlint-disable-next-line eslint/no-await-in-loop
       await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(proof));
     }
   });
@@ -44,9 +42,19 @@ export async function recordVerification(catalog: Catalog, record: VerificationR
     await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(record));
     // A look that could not be finished says nothing about the copy.
     if (record.outcome === 'failed') return;
+    // Nor is a copy lost that nobody was to make: a look at a backend that the backup never went to changes nothing.
+    if (record.outcome === 'missing' && !(await isKnownCopy(client, record))) return;
     await upsert(client, 'copies', ['backup_id', 'backend'], copyAfter(record, record.outcome));
     await client.query(STATE_FROM_COPIES, [record.backupId]);
   });
+}
+
+async function isKnownCopy(client: PoolClient, { backupId, backend }: VerificationRecord): Promise<boolean> {
+  const copies = await client.query('SELECT FROM holdfast.copies WHERE backup_id = $1 AND backend = $2', [
+    backupId,
+    backend,
+  ]);
+  return copies.rowCount !== 0;
 }
 
 const VERIFICATION_KEY = ['backup_id', 'backend', 'depth', 'at'];

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { byteSize, duration, percentage } from './units.ts';
+import { BACKUP_KINDS, TIERS } from './words.ts';
 
 /**
  * The shape of holdfast.yaml. Every key's description is its documentation: docs/configuration.md and the editors' JSON
@@ -244,9 +245,6 @@ const floors = z.strictObject({
   allowEmpty: z.boolean().default(false).describe('Accept a database without a single table.'),
 });
 
-export const BACKUP_KINDS = ['full', 'database', 'media', 'logs', 'config'] as const;
-export const TIERS = ['daily', 'weekly', 'monthly', 'manual', 'pre-restore'] as const;
-
 const plan = z.strictObject({
   source: name.describe('Name of the source.'),
   kind: z.enum(BACKUP_KINDS).default('full').describe('What of the source to back up.'),
@@ -295,5 +293,3 @@ export type PlanConfiguration = Configuration['plans'][string];
 export type Compression = z.infer<typeof compression>;
 export type Floors = z.infer<typeof floors>;
 export type InventoryDetail = PlanConfiguration['inventory'];
-export type BackupKind = (typeof BACKUP_KINDS)[number];
-export type Tier = (typeof TIERS)[number];

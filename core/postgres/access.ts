@@ -4,6 +4,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Client } from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import type { DatabaseConfiguration } from '../config/schema.ts';
+import { rootCertificates } from './rootCertificates.ts';
 
 /** A source's database as configured, with the password's value in place of its reference. Never logged or stored. */
 export type DatabaseAccess = Omit<DatabaseConfiguration, 'password' | 'sslrootcert'> & {
@@ -39,6 +40,7 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   xmlbinary: 'base64',
   lc_monetary: 'C',
   quote_all_identifiers: 'off',
+  standard_conforming_strings: 'on',
   synchronize_seqscans: 'off',
   jit: 'off',
   // A scan beside the dump must not take the cores the dump runs on.
@@ -112,10 +114,11 @@ export async function endSession(client: Client): Promise<void> {
   patience.abort();
 }
 
+/** A database in SQL_ASCII can hold any bytes, and its server refuses to hand out as UTF8 what is none. */
 async function applySettings(client: Client): Promise<void> {
   const names = Object.keys(SESSION_SETTINGS);
   await client.query(
-    `select set_config(name, value, false)
+    `select set_config(name, case when name = 'client_encoding' and getdatabaseencoding() = 'SQL_ASCII' then 'SQL_ASCII' else value end, false)
        from unnest($1::text[], $2::text[]) as wanted(setting_name, value)
        join pg_catalog.pg_settings on pg_catalog.lower(name) = setting_name`,
     [names, names.map((setting) => SESSION_SETTINGS[setting])],
@@ -125,7 +128,8 @@ async function applySettings(client: Client): Promise<void> {
 async function tlsOptions(access: DatabaseAccess): Promise<ConnectionOptions | false> {
   if (access.sslmode === 'disable' || access.host.startsWith('/')) return false;
   if (access.sslmode === 'prefer' || access.sslmode === 'require') return { rejectUnauthorized: false };
-  const ca = access.sslrootcert === undefined ? undefined : await readCertificate(access.sslrootcert);
+  const path = await rootCertificates(access);
+  const ca = path === undefined ? undefined : await readCertificate(path);
   return {
     rejectUnauthorized: true,
     ...(ca === undefined ? {} : { ca }),

@@ -93,7 +93,7 @@ async function openOnce(
       clients,
       snapshot,
       split,
-      recovering: server.recovering,
+      server,
       signal,
     });
     const globals = await globalsPart({ access, options, environment, clients, client: snapshot.client });

@@ -8,6 +8,7 @@ import { dumpIsStuckBehindSnapshot } from './blockers.ts';
 import { programPath, type ClientPrograms } from './clients.ts';
 import type { DatabaseDumpOptions } from './dump.ts';
 import type { ClientEnvironment } from './passwordFile.ts';
+import type { ServerFacts } from './server.ts';
 import { lockTableFull, type Snapshot } from './snapshot.ts';
 
 /** A pg_dump that holds its locks and waits for its reader. */
@@ -35,8 +36,7 @@ export interface DumpJob {
   readonly snapshot: Snapshot;
   /** Quoted names of the tables of each `rows-N`. */
   readonly split: readonly (readonly string[])[];
-  /** The server is a standby. */
-  readonly recovering: boolean;
+  readonly server: ServerFacts;
   readonly signal: AbortSignal;
 }
 
@@ -83,8 +83,10 @@ function startDump(job: DumpJob, part: string, args: readonly string[]): Running
       '--no-password',
       `--snapshot=${job.snapshot.id}`,
       `--lock-wait-timeout=${Math.ceil(job.access.lockTimeout)}`,
+      // Or a client_encoding that the role or database has set would decide, and fail on what it cannot express.
+      `--encoding=${job.server.encoding}`,
       // A standby has no rows of unlogged tables, and refuses to read them.
-      ...(job.recovering ? ['--no-unlogged-table-data'] : []),
+      ...(job.server.recovering ? ['--no-unlogged-table-data'] : []),
       ...args,
     ],
     environment: job.environment.variables,

@@ -9,10 +9,8 @@ export function generatedStream(
   const { promise, resolve, reject } = Promise.withResolvers<object>();
   async function* toTheEnd() {
     try {
-      for await (const piece of text(signal)) {
-        signal.throwIfAborted();
+      for await (const piece of untilAborted(text(signal), signal))
         yield typeof piece === 'string' ? Buffer.from(piece) : piece;
-      }
     } catch (error) {
       reject(signal.aborted ? signal.reason : error);
       throw error;
@@ -31,4 +29,28 @@ export function generatedStream(
   else signal.addEventListener('abort', abort, { once: true });
   promise.catch(() => undefined);
   return { plaintext, finished: promise };
+}
+
+/**
+ * Throws the signal's reason at once, and not when the next piece comes: it may be awaited from a server that says
+ * nothing any more.
+ */
+async function* untilAborted<Piece>(pieces: AsyncIterable<Piece>, signal: AbortSignal): AsyncGenerator<Piece> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  aborted.catch(() => undefined);
+  const abort = () => reject(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  const iterator = pieces[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), aborted]);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Not awaited, because it waits for the piece that may never come.
+    iterator.return?.().catch(() => undefined);
+  }
 }

@@ -29,6 +29,8 @@ export async function globalsPart(job: GlobalsJob): Promise<PartSource> {
       args: [
         '--globals-only',
         '--no-password',
+        // By default it writes in the database's encoding; what follows it here is UTF-8.
+        '--encoding=UTF8',
         // A connection string in which nothing of the name is special.
         `--database=dbname=${quoteConnectionValue(job.access.name)}`,
         `--lock-wait-timeout=${Math.ceil(job.access.lockTimeout)}`,

@@ -87,8 +87,8 @@ async function readLargeObjects(job: InventoryJob): Promise<Inventory['largeObje
   const { rows } = await job.client.query<Inventory['largeObjects']>(`
     select count(*)::text as count, coalesce(sum(hashtextextended(concat_ws(':', oid, pg_get_userbyid(lomowner),
              (select string_agg(concat_ws(' ', x.grantee::regrole, x.privilege_type, x.is_grantable), ';' order by x.grantee::regrole::text, x.privilege_type)
-                from aclexplode(coalesce(lomacl, acldefault('L', lomowner))) x)), 0)), 0)::text as privileges
-      from pg_largeobject_metadata`);
+                from aclexplode(coalesce(lomacl, acldefault('L', lomowner))) x), d.description), 0)), 0)::text as privileges
+      from pg_largeobject_metadata left join pg_description d on d.objoid = oid and d.classoid = 'pg_largeobject'::regclass`);
   const counted = rows[0] ?? { count: '0', privileges: '0' };
   if (job.detail !== 'fingerprints') return counted;
   const contents = await job.client.query<{ coalesce: string }>(LARGE_OBJECT_CONTENTS);
@@ -134,6 +134,7 @@ interface SequenceRow {
 
 const SEQUENCES_PER_QUERY = 200;
 
+/** Without unlogged ones on a standby: their values cannot be read there, and a dump has none. */
 async function readSequences(client: pg.Client): Promise<Inventory['sequences']> {
   const { rows } = await client.query<SequenceRow>(`
     select n.nspname as schema, c.relname as name,
@@ -143,7 +144,7 @@ async function readSequences(client: pg.Client): Promise<Inventory['sequences']>
              where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
                and d.deptype in ('a', 'i')) as owned
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where c.relkind = 'S' and ${DUMPED_RELATION} order by n.nspname collate "C", c.relname collate "C"`);
+     where c.relkind = 'S' and ${DUMPED_RELATION} and not (c.relpersistence = 'u' and pg_is_in_recovery()) order by n.nspname collate "C", c.relname collate "C"`);
   const sequences: Inventory['sequences'] = [];
   for (let start = 0; start < rows.length; start += SEQUENCES_PER_QUERY)
     sequences.push(...(await readSequenceValues(client, rows.slice(start, start + SEQUENCES_PER_QUERY))));

@@ -13,7 +13,11 @@ const decimal = z.string().regex(/^-?\d+$/);
 const table = z.strictObject({
   schema: z.string(),
   name: z.string(),
-  /** `table`: a plain table or a partition, with the rows of its own (without children's). `partitioned`: has none. */
+  /**
+   * `table`: a plain table or a partition, with the rows of its own (without children's). `partitioned`: has none; but
+   * one partitioned by the hash of an enum has the rows of all its partitions, and they have none, because a restore
+   * distributes them anew.
+   */
   kind: z.enum(['table', 'partitioned']),
   /** Exact count in the snapshot; absent where not counted. Of an extension's table only the rows a dump carries. */
   rows: decimal.optional(),
@@ -88,7 +92,7 @@ export const inventorySchema = z.strictObject({
     count: decimal,
     /** Over the contents. */
     fingerprint: decimal.optional(),
-    /** Over owners and privileges. */
+    /** Over owners, privileges and comments. */
     privileges: decimal,
   }),
   /** Tables by which applications record their migrations, of the ones that are known. */

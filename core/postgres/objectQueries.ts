@@ -12,12 +12,16 @@ import { USER_RELATION } from './relations.ts';
 const USER_SCHEMA = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`;
 const FIRST_USER_OID = 16384;
 
+/** Options of foreign data in the order that pg_dump writes them in. */
+const optionsOf = (options: string) =>
+  `(select string_agg(option, ',' order by option collate "C") from unnest(${options}) option)`;
+
 const columnsOf = (relation: string, order: string) => `
   (select string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
             case when a.attnotnull then 'not null' end, nullif(a.attidentity, ''), nullif(a.attgenerated, ''),
             pg_get_expr(d.adbin, d.adrelid), case when a.attcollation <> 0 then a.attcollation::regcollation::text end,
             a.attstorage, nullif(a.attcompression, ''), nullif(a.attstattarget, -1), array_to_string(a.attoptions, ','),
-            array_to_string(a.attfdwoptions, ','), col_description(a.attrelid, a.attnum),
+            ${optionsOf('a.attfdwoptions')}, col_description(a.attrelid, a.attnum),
             (select string_agg(concat_ws(' ', coalesce(g.rolname, 'public'), x.privilege_type, x.is_grantable), ';' order by g.rolname, x.privilege_type)
                from aclexplode(a.attacl) x left join pg_roles g on g.oid = x.grantee)), E'\\n' order by ${order})
      from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -34,7 +38,7 @@ const RELATIONS = `
            case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end, pg_get_expr(c.relpartbound, c.oid),
            (select string_agg(i.inhparent::regclass::text, ',' order by i.inhseqno) from pg_inherits i where i.inhrelid = c.oid),
            case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
-           (select concat_ws(' ', s.srvname, array_to_string(f.ftoptions, ',')) from pg_foreign_table f
+           (select concat_ws(' ', s.srvname, ${optionsOf('f.ftoptions')}) from pg_foreign_table f
               join pg_foreign_server s on s.oid = f.ftserver where f.ftrelid = c.oid),
            (select concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle)
               from pg_sequence s where s.seqrelid = c.oid),
@@ -46,7 +50,9 @@ const RELATIONS = `
 const INDEXES = `
   select 'pg_class'::regclass, c.oid,
          concat_ws(E'\\n', pg_get_indexdef(c.oid), i.indisclustered, i.indisreplident, ${tablespaceOf('c.reltablespace')},
-           (select h.inhparent::regclass::text from pg_inherits h where h.inhrelid = c.oid)),
+           (select h.inhparent::regclass::text from pg_inherits h where h.inhrelid = c.oid),
+           (select string_agg(concat_ws(' ', a.attnum, a.attstattarget), ',' order by a.attnum) from pg_attribute a
+             where a.attrelid = c.oid and a.attstattarget >= 0)),
          true, null::oid, null::aclitem[], null::"char"
     from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
    where (i.indisvalid or c.relkind = 'I') and ${USER_RELATION}`;
@@ -127,10 +133,13 @@ const OPERATORS = `
          false, o.opfowner, null::aclitem[], null::"char"
     from pg_opfamily o join pg_namespace n on n.oid = o.opfnamespace where ${USER_SCHEMA}`;
 
-/** The provider's version of a collation is left out: it belongs to the machine. */
+/**
+ * Left out of a collation: the provider's version, which belongs to the machine, and the encoding, which is any for a
+ * copy of "C" and the database's own once it was restored.
+ */
 const COLLATIONS_AND_CONVERSIONS = `
   select 'pg_collation'::regclass, c.oid,
-         (to_jsonb(c) - 'oid' - 'collname' - 'collnamespace' - 'collowner' - 'collversion')::text, false, c.collowner, null::aclitem[], null::"char"
+         (to_jsonb(c) - 'oid' - 'collname' - 'collnamespace' - 'collowner' - 'collversion' - 'collencoding')::text, false, c.collowner, null::aclitem[], null::"char"
     from pg_collation c join pg_namespace n on n.oid = c.collnamespace where ${USER_SCHEMA}
   union all
   select 'pg_conversion'::regclass, c.oid,
@@ -161,13 +170,13 @@ const STATISTICS = `
 
 /** Options of servers and user mappings that the role may not see are null, and then left out. */
 const FOREIGN = `
-  select 'pg_foreign_data_wrapper'::regclass, f.oid, concat_ws(' ', f.fdwhandler::regproc, f.fdwvalidator::regproc, array_to_string(f.fdwoptions, ',')),
+  select 'pg_foreign_data_wrapper'::regclass, f.oid, concat_ws(' ', f.fdwhandler::regproc, f.fdwvalidator::regproc, ${optionsOf('f.fdwoptions')}),
          false, f.fdwowner, f.fdwacl, 'F'::"char" from pg_foreign_data_wrapper f
   union all
-  select 'pg_foreign_server'::regclass, s.oid, concat_ws(' ', w.fdwname, s.srvtype, s.srvversion, array_to_string(s.srvoptions, ',')),
+  select 'pg_foreign_server'::regclass, s.oid, concat_ws(' ', w.fdwname, s.srvtype, s.srvversion, ${optionsOf('s.srvoptions')}),
          false, s.srvowner, s.srvacl, 'S'::"char" from pg_foreign_server s join pg_foreign_data_wrapper w on w.oid = s.srvfdw
   union all
-  select 'pg_user_mapping'::regclass, m.umid, array_to_string(m.umoptions, ','), false, null::oid, null::aclitem[], null::"char" from pg_user_mappings m`;
+  select 'pg_user_mapping'::regclass, m.umid, ${optionsOf('m.umoptions')}, false, null::oid, null::aclitem[], null::"char" from pg_user_mappings m`;
 
 const REPLICATION = `
   select 'pg_publication'::regclass, p.oid,

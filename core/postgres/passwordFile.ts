@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError } from '../errors.ts';
 import { APPLICATION_NAME, type DatabaseAccess } from './access.ts';
+import { rootCertificates } from './rootCertificates.ts';
 
 export interface ClientEnvironment {
   /** For PostgreSQL's programs: where to connect, and where the password is. */
@@ -16,7 +17,7 @@ export interface ClientEnvironment {
  */
 export async function createClientEnvironment(access: DatabaseAccess, directory: string): Promise<ClientEnvironment> {
   const entry = passwordEntry(access);
-  const variables = connectionVariables(access);
+  const variables = connectionVariables(access, await rootCertificates(access));
   // An unset variable would let ~/.pgpass in; a file that is not there is no password.
   if (entry === undefined) {
     const none = join(directory, 'no-password');
@@ -45,8 +46,7 @@ function passwordEntry(access: DatabaseAccess): string | undefined {
   return `*:*:*:*:${access.password.replace(/[\\:]/g, '\\$&')}\n`;
 }
 
-function connectionVariables(access: DatabaseAccess): Record<string, string> {
-  const verifies = access.sslmode === 'verify-ca' || access.sslmode === 'verify-full';
+function connectionVariables(access: DatabaseAccess, certificates: string | undefined): Record<string, string> {
   return {
     PGHOST: access.host,
     PGPORT: String(access.port),
@@ -54,7 +54,7 @@ function connectionVariables(access: DatabaseAccess): Record<string, string> {
     // As a variable, and not an argument, a name with `=` in it is no connection string.
     PGDATABASE: access.name,
     PGSSLMODE: access.sslmode,
-    ...(access.sslrootcert ? { PGSSLROOTCERT: access.sslrootcert } : verifies ? { PGSSLROOTCERT: 'system' } : {}),
+    ...(certificates === undefined ? {} : { PGSSLROOTCERT: certificates }),
     PGAPPNAME: APPLICATION_NAME,
     PGCONNECT_TIMEOUT: '15',
   };

@@ -11,7 +11,7 @@ export async function readPrivilegeFindings(
   access: DatabaseAccess,
   server: ServerFacts,
 ): Promise<Finding[]> {
-  const role = quoteIdentifier(access.user);
+  const role = quoteIdentifier(await readCurrentRole(client));
   const findings = [
     await unreadableSchemas(client, role),
     await unreadableTables(client, role),
@@ -24,6 +24,12 @@ export async function readPrivilegeFindings(
   return findings.filter((finding) => finding !== undefined);
 }
 
+/** Not always the login: `ALTER ROLE ... SET role` puts another in its place, and then its privileges count. */
+async function readCurrentRole(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ role: string }>('select current_user as role');
+  return rows[0]?.role ?? '';
+}
+
 async function names(client: pg.Client, sql: string): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(sql);
   return rows.map((row) => row.name);
@@ -33,6 +39,15 @@ function refused(what: string, list: readonly string[], advice: string): Finding
   if (list.length === 0) return undefined;
   const message = `${list.length} ${what}: ${cutList(list)}`;
   return { severity: 'failure', type: 'SourceRefused', message, advice };
+}
+
+const MOST_SCHEMAS_IN_ADVICE = 20;
+
+/** A statement that runs as it stands: a list of schemas that is too long to show whole is not shown in part. */
+function grantAdvice(privilege: string, schemas: readonly string[], role: string): string {
+  const everything = `GRANT pg_read_all_data TO ${role};`;
+  if (schemas.length > MOST_SCHEMAS_IN_ADVICE) return everything;
+  return `GRANT ${privilege} ${schemas.join(', ')} TO ${role}; or, for everything there is and will be: ${everything}`;
 }
 
 function warning(message: string, advice: string): Finding {
@@ -47,11 +62,7 @@ async function unreadableSchemas(client: pg.Client, role: string): Promise<Findi
         and exists (select from pg_class c where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'S') and ${DUMPED_RELATION})
       order by 1`,
   );
-  return refused(
-    'schemas that this role may not use',
-    list,
-    `GRANT USAGE ON SCHEMA ${cutList(list)} TO ${role}; or, for everything there is and will be: GRANT pg_read_all_data TO ${role};`,
-  );
+  return refused('schemas that this role may not use', list, grantAdvice('USAGE ON SCHEMA', list, role));
 }
 
 /** A lock, and so a dump, needs SELECT on the table as a whole; on columns is not enough. */
@@ -61,11 +72,11 @@ async function unreadableTables(client: pg.Client, role: string): Promise<Findin
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where c.relkind in ('r', 'p') and ${DUMPED_RELATION} and not has_table_privilege(c.oid, 'select') order by 2`,
   );
-  const schemas = cutList([...new Set(rows.map((row) => row.schema))]);
+  const schemas = [...new Set(rows.map((row) => row.schema))];
   return refused(
     'tables that this role may not read',
     rows.map((row) => row.name),
-    `GRANT SELECT ON ALL TABLES IN SCHEMA ${schemas} TO ${role}; or, for everything there is and will be: GRANT pg_read_all_data TO ${role};`,
+    grantAdvice('SELECT ON ALL TABLES IN SCHEMA', schemas, role),
   );
 }
 
@@ -76,11 +87,11 @@ async function unreadableSequences(client: pg.Client, role: string): Promise<Fin
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where ${DUMPED_RELATION} and case when c.relkind = 'S' then not has_sequence_privilege(c.oid, 'select') end order by 2`,
   );
-  const schemas = cutList([...new Set(rows.map((row) => row.schema))]);
+  const schemas = [...new Set(rows.map((row) => row.schema))];
   return refused(
     'sequences that this role may not read',
     rows.map((row) => row.name),
-    `GRANT SELECT ON ALL SEQUENCES IN SCHEMA ${schemas} TO ${role}; or: GRANT pg_read_all_data TO ${role};`,
+    grantAdvice('SELECT ON ALL SEQUENCES IN SCHEMA', schemas, role),
   );
 }
 

@@ -24,6 +24,7 @@ export interface ChildProcessOptions {
 
 export interface RunningProcess {
   readonly pid: number | undefined;
+  /** Attach a reader before the next turn of the event loop: Node drops what nobody reads when the process exits. */
   readonly stdout: Readable;
   /** Resolves with the exit code once the process ended well and its output was read to the end; rejects otherwise. */
   readonly finished: Promise<number>;

@@ -26,7 +26,6 @@ export function leftOpen<Item>(items: AsyncIterator<Item>): LeftOpen<Item> {
 /** Reads what is left of the items, for the sake of what happens while they pass. */
 export async function drain(items: AsyncIterator<unknown>): Promise<void> {
   for (;;) {
-    // oxlint-disable-next-line eslint/no-await-in-loop
     const { done } = await items.next();
     if (done) return;
   }

@@ -1,4 +1,5 @@
-import { TIERS, type Compression, type Tier } from '../config/schema.ts';
+import type { Compression } from '../config/schema.ts';
+import { TIERS, type Tier } from '../config/words.ts';
 import { isBackupId } from './backupId.ts';
 
 /** Where everything stands in a repository. Keys are relative to the backend's prefix. */

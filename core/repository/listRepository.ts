@@ -76,15 +76,50 @@ export async function newestBackup(
  * `readManifest` to say. Throws InvalidInput naming the nearest ids, BackendUnreachable, BackendRefused.
  */
 export async function findPlace(backend: Backend, idOrPrefix: string, signal?: AbortSignal): Promise<BackupLocation> {
-  const places = await collect(backupFolders(backend, {}, signal));
+  return onlyPlace(await Array.fromAsync(backupFolders(backend, {}, signal)), idOrPrefix);
+}
+
+/** Where a backup lies on several backends. */
+export interface FoundPlaces {
+  readonly location: BackupLocation;
+  /** Names of the backends that have a folder for it. */
+  readonly holding: readonly string[];
+  /** Those that could not be asked, each with the reason. */
+  readonly silent: readonly { readonly name: string; readonly error: unknown }[];
+}
+
+/**
+ * The same over several backends: an id or prefix means one backup only if it does so on all of them together. Throws
+ * InvalidInput naming the nearest ids; the first backend's error when none could be asked.
+ */
+export async function findPlaces(
+  backends: readonly { readonly name: string; readonly open: () => Promise<Backend> }[],
+  idOrPrefix: string,
+  signal?: AbortSignal,
+): Promise<FoundPlaces> {
+  const places = new Map<string, BackupLocation[]>();
+  const silent: { name: string; error: unknown }[] = [];
+  for (const { name, open } of backends) {
+    try {
+      places.set(name, await Array.fromAsync(backupFolders(await open(), {}, signal)));
+    } catch (error) {
+      signal?.throwIfAborted();
+      silent.push({ name, error });
+    }
+  }
+  if (places.size === 0 && silent[0]) throw silent[0].error;
+  const location = onlyPlace([...places.values()].flat(), idOrPrefix);
+  const holding = [...places].filter(([, list]) => list.some(({ backup }) => backup === location.backup));
+  return { location, holding: holding.map(([name]) => name), silent };
+}
+
+function onlyPlace(places: readonly BackupLocation[], idOrPrefix: string): BackupLocation {
   const exact = places.find(({ backup }) => backup === idOrPrefix);
-  const [first, second] = places.filter(({ backup }) => idOrPrefix !== '' && backup.startsWith(idOrPrefix));
   if (exact) return exact;
-  if (first && !second) return first;
-  throw noSuchBackup(
-    idOrPrefix,
-    places.map(({ backup }) => backup),
-  );
+  const begins = places.filter(({ backup }) => idOrPrefix !== '' && backup.startsWith(idOrPrefix));
+  const [first] = begins;
+  if (first && begins.every(({ backup }) => backup === first.backup)) return first;
+  throw noSuchBackup(idOrPrefix, [...new Set(places.map(({ backup }) => backup))]);
 }
 
 /** Small objects: waiting for each in turn would take a round trip a backup. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BACKUP_KINDS, TIERS } from '../config/schema.ts';
+import { BACKUP_KINDS, TIERS } from '../config/words.ts';
 
 /**
  * The manifest: the small signed document whose presence makes a copy exist. docs/format.md specifies it.
@@ -9,6 +9,8 @@ import { BACKUP_KINDS, TIERS } from '../config/schema.ts';
 export const MANIFEST_FORMAT = 'holdfast-backup';
 export const MANIFEST_VERSION = 1;
 
+/** As in holdfast.yaml: they become parts of paths, of messages and of file names that a reader proposes. */
+const name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/);
 const count = z.int().min(0);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const timestamp = z.iso.datetime();
@@ -34,7 +36,7 @@ const storedObject = z.strictObject({
 });
 
 const part = z.strictObject({
-  part: z.string(),
+  part: name,
   format: z.enum(['pg_dump-custom', 'sql', 'tar', 'json']),
   compression: z.strictObject({ type: z.enum(['zstd', 'gzip']), level: z.int() }),
   originalBytes: count,
@@ -55,10 +57,10 @@ export const manifestSchema = z.strictObject({
   format: z.literal(MANIFEST_FORMAT),
   version: z.literal(MANIFEST_VERSION),
   id: z.string().regex(/^\d{8}T\d{6}Z-[0-9a-z]{6}$/),
-  source: z.string(),
+  source: name,
   kind: z.enum(BACKUP_KINDS),
   tier: z.enum(TIERS),
-  plan: z.string().optional(),
+  plan: name.optional(),
   startedAt: timestamp,
   /** When the last byte of the last part was sealed. */
   sealedAt: timestamp,

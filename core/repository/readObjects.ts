@@ -41,7 +41,6 @@ export async function* readObjects(
     let bytes = 0;
     try {
       // Objects of a part are one stream: they are read one after the other.
-      // oxlint-disable-next-line eslint/no-await-in-loop
       for await (const chunk of await backend.get(object.key, { ...(options.signal && { signal: options.signal }) })) {
         const buffer = chunk as Buffer;
         bytes += buffer.length;

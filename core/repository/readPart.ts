@@ -37,7 +37,6 @@ async function* wholeObjects(backend: Backend, manifest: Manifest, part: Manifes
   const objects = keyedObjects(manifest, part);
   for (const object of objects) {
     const chunks = readObjects(backend, [object], (finding) => (problem = finding.problem), { signal });
-    // oxlint-disable-next-line eslint/no-await-in-loop
     yield* chunks;
     if (problem) throw problem;
   }

@@ -147,7 +147,6 @@ async function sideBySide<In, Out>(
   const queue = items.entries();
   const worker = async () => {
     for (const [index, item] of queue) {
-      // oxlint-disable-next-line eslint/no-await-in-loop
       results[index] = await work(item);
     }
   };

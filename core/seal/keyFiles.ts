@@ -16,21 +16,21 @@ export interface GeneratedKey {
   readonly publicPath?: string;
 }
 
-/** Writes a new symmetric key, 32 random bytes as base64, to `path`. Never overwrites. Throws InvalidInput. */
+/** Writes a new symmetric key, 32 random bytes as base64, to `path`. Never overwrites: throws RefusedForSafety. */
 export async function generateAesKey(path: string): Promise<GeneratedKey> {
   const text = `${randomBytes(32).toString('base64')}\n`;
   await writeNewFile(path, text);
   return { id: loadAesKey(text, path).id, secretPath: path };
 }
 
-/** Writes a new RSA pair of 4096 bits as PKCS#8 and SPKI PEM. Never overwrites either file. Throws InvalidInput. */
+/** Writes a new RSA pair of 4096 bits as PKCS#8 and SPKI PEM. Never overwrites either file: throws RefusedForSafety. */
 export async function generateRsaKey(paths: { secret: string; public: string }): Promise<GeneratedKey> {
   const pair = await newPair('rsa');
   await writePair(paths, pair);
   return { id: loadRsaPublicKey(pair.publicKey, paths.public).id, secretPath: paths.secret, publicPath: paths.public };
 }
 
-/** Writes a new Ed25519 pair as PKCS#8 and SPKI PEM. Never overwrites either file. Throws InvalidInput. */
+/** Writes a new Ed25519 pair as PKCS#8 and SPKI PEM. Never overwrites either file: throws RefusedForSafety. */
 export async function generateSigningKey(paths: { secret: string; public: string }): Promise<GeneratedKey> {
   const pair = await newPair('ed25519');
   await writePair(paths, pair);
@@ -95,7 +95,7 @@ async function syncDirectory(path: string): Promise<void> {
 
 function notWritten(path: string, cause: unknown): HoldfastError {
   if (codeOf(cause) === 'EEXIST') {
-    return new HoldfastError('InvalidInput', `${path} exists already; a key is never overwritten.`, {
+    return new HoldfastError('RefusedForSafety', `${path} exists already; a key is never overwritten.`, {
       advice: 'Choose another file name. Delete an old key only when nothing it opens is needed any more.',
       cause,
     });

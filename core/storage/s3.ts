@@ -7,6 +7,7 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
+import { HoldfastError } from '../errors.ts';
 import type { Backend, PutOptions, SegmentHashes, StoredObject } from './backend.ts';
 import { checkKey, checkPrefix } from './keys.ts';
 import { connectS3, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
@@ -184,9 +185,25 @@ async function* pages(s3: S3Connection, prefix: string, delimiter: string | unde
         options,
       ),
     );
+    const next = page.IsTruncated ? page.NextContinuationToken : undefined;
+    // The SDK makes an empty page of whatever it is answered; a listing that ends early would hide backups.
+    if (page.IsTruncated === undefined || (page.IsTruncated && (next === undefined || next === continuation))) {
+      throw noListing(s3, prefix);
+    }
     yield page;
-    token = page.IsTruncated ? page.NextContinuationToken : undefined;
+    token = next;
   } while (token !== undefined);
+}
+
+function noListing(s3: S3Connection, prefix: string): HoldfastError {
+  return new HoldfastError(
+    'BackendRefused',
+    `backend ${s3.backend}: cannot list ${s3.bucket}/${s3.prefix}${prefix}: what answers there does not speak S3, or not ` +
+      'all of it: its listing does not say whether more follows, or where to go on',
+    {
+      advice: 'Check the endpoint of the backend: it is the address of the S3 service, not of its console or website.',
+    },
+  );
 }
 
 function ignoreMissing(error: unknown): void {

@@ -6,8 +6,10 @@ import { readableOf } from './download.ts';
 import { request, type S3Connection } from './s3Client.ts';
 import { s3Error } from './s3Errors.ts';
 
-/** How often in a row a body may break off without a single byte before the download is given up. */
+/** How often in a row a body may break off before it brought so much, until the download is given up. */
 const FRUITLESS_ATTEMPTS = 3;
+/** A connection that breaks after every few bytes would otherwise take days over an object, and never fail. */
+const FRUITFUL_BYTES = 2 ** 18;
 
 interface OpenedBody {
   readonly body: Readable;
@@ -24,10 +26,11 @@ export async function openS3Download(s3: S3Connection, key: string, options: Get
   const produce = async function* (stopped: AbortSignal) {
     let received = 0;
     for (let fruitless = 0; ; fruitless += 1) {
+      const before = received;
       try {
         for await (const chunk of watched(s3, current)) {
           received += chunk.length;
-          fruitless = 0;
+          if (received - before >= FRUITFUL_BYTES) fruitless = 0;
           yield chunk;
         }
         if (received === first.bytes) return;

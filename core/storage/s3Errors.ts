@@ -22,10 +22,13 @@ export function s3Error(error: unknown, { backend, bucket, action, key }: S3Acti
   if (error instanceof HoldfastError) return error;
   const { type, what, advice, retryable } = meaningOf(error, bucket);
   const code = s3CodeOf(error);
-  const said = [code, messageOf(error)].filter((text, index, all) => text !== '' && all.indexOf(text) === index);
+  // What the SDK says of a body it cannot parse is for who has its source at hand.
+  const message = isNoS3Answer(error) ? '' : messageOf(error);
+  const said = [code, message].filter((text, index, all) => text !== '' && all.indexOf(text) === index);
   return new HoldfastError(
     type,
-    `backend ${backend}: cannot ${action} ${bucket}/${key}: ${what === undefined ? '' : `${what} `}(${said.join(': ')})`,
+    `backend ${backend}: cannot ${action} ${bucket}/${key}: ` +
+      [what, said.length > 0 && `(${said.join(': ')})`].filter(Boolean).join(' '),
     { cause: plainCause(error), ...(advice && { advice }), ...(retryable !== undefined && { retryable }) },
   );
 }
@@ -40,6 +43,11 @@ export function s3StatusOf(error: unknown): number | undefined {
   const metadata = error instanceof Error && '$metadata' in error ? error.$metadata : undefined;
   const status = (metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode;
   return typeof status === 'number' ? status : undefined;
+}
+
+/** The body of the answer is not the XML that S3 speaks: a web page, or another service's JSON. */
+function isNoS3Answer(error: unknown): boolean {
+  return messageOf(error).includes('Deserialization error');
 }
 
 /** The upload is not known: completed, aborted, or never there. */
@@ -139,6 +147,10 @@ function meaningOf(error: unknown, bucket: string): Meaning {
   const status = s3StatusOf(error);
   if (status === 403) return denied();
   if (status === 507) return full();
+  // A server that lacks a function will not have it on the next try either (RFC 9110, section 15.6.2).
+  if (status === 501) return unsupported();
+  // A gateway on the way answers 5xx with a page of its own while the service behind it is away.
+  if (isNoS3Answer(error) && (status ?? 0) < 500) return noS3(status);
   if (status !== undefined && status >= 300 && status < 500 && !PASSING_STATUSES.has(status)) {
     return {
       type: 'BackendRefused',
@@ -180,6 +192,23 @@ function clockWrong(): Meaning {
     type: 'BackendRefused',
     what: `the clock of this host (${new Date().toISOString()}) differs too much from the service’s`,
     advice: 'Set the clock of this host by NTP; more than 15 minutes are refused.',
+  };
+}
+
+function unsupported(): Meaning {
+  return {
+    type: 'BackendRefused',
+    what: 'the service does not know a header or function that was used',
+    advice:
+      'Set checksum: md5 (or none) for the backend; if that is not it, leave storageClass and serverSideEncryption out.',
+  };
+}
+
+function noS3(status: number | undefined): Meaning {
+  return {
+    type: 'BackendRefused',
+    what: `what answers${status === undefined ? '' : ` with status ${status}`} there does not speak S3`,
+    advice: 'Check the endpoint of the backend: it is the address of the S3 service, not of its console or website.',
   };
 }
 

@@ -53,15 +53,17 @@ function uploadOf(
     listSegments: async (signal) => {
       const listed = await listParts(s3, key, uploadId, signal);
       if (listed === undefined) throw uploadGone(s3, key);
-      return [...listed.values()].map(({ number, bytes, sha256 }) => ({ number, bytes, sha256 }));
+      return [...listed.values()]
+        .map(({ number, bytes, sha256 }) => ({ number, bytes, sha256 }))
+        .toSorted((left, right) => left.number - right.number);
     },
     complete: async (expected, signal) => {
       signal?.throwIfAborted();
       refuseIncomplete(s3, key, parts, segmentSize, expected);
       if (expected.segments === 0) {
-        // A multipart upload has at least one part.
-        await objects.putEmpty(key, signal);
+        // A multipart upload has at least one part. Aborted first: a service may tidy up under the key while it does.
         await abortS3Upload(s3, key, uploadId, signal);
+        await objects.putEmpty(key, signal);
         return;
       }
       const failure = await completeParts(s3, key, target, parts, signal);
@@ -129,6 +131,11 @@ async function resumeUpload(s3: S3Connection, key: string, options: BeginUploadO
   if (options.resume === undefined) return undefined;
   const parts = await listParts(s3, key, options.resume, options.signal);
   if (parts === undefined) return undefined;
+  if (parts.size === 0) {
+    // Nothing is lost with it, and some services list no parts, rather than an error, for an upload that is gone.
+    await abortS3Upload(s3, key, options.resume, options.signal);
+    return undefined;
+  }
   const last = Math.max(0, ...parts.keys());
   const fits = [...parts.values()].every(
     ({ number, bytes }) => bytes <= options.segmentSize && (number === last || bytes === options.segmentSize),

@@ -36,7 +36,10 @@ export async function listS3Uploads(s3: S3Connection, prefix: string, signal?: A
   return uploads.toSorted((left, right) => left.begunAt.getTime() - right.begunAt.getTime());
 }
 
-/** Aborts until the service no longer knows the upload. */
+/**
+ * Aborts until the service no longer knows the upload, or knows no part of it: that is what the S3 API reference has one
+ * check after AbortMultipartUpload, and some services answer so for every id.
+ */
 export async function abortS3Upload(
   s3: S3Connection,
   key: string,
@@ -52,7 +55,8 @@ export async function abortS3Upload(
         ),
       ),
     );
-    if ((await listParts(s3, key, uploadId, signal)) === undefined) return;
+    const left = await listParts(s3, key, uploadId, signal);
+    if (left === undefined || left.size === 0) return;
   }
   throw new HoldfastError(
     'BackendUnreachable',

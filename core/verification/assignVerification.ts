@@ -1,10 +1,11 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import { findBackup } from '../catalog/read.ts';
+import { findBackup, isCataloged } from '../catalog/read.ts';
 import { unknownName, type Backends } from '../config/open.ts';
 import type { Configuration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { isBackupId } from '../repository/backupId.ts';
 import type { BackupLocation } from '../repository/layout.ts';
-import { findPlace } from '../repository/listRepository.ts';
+import { findPlaces } from '../repository/listRepository.ts';
 import { locationOf } from '../repository/location.ts';
 import type { VerifyAssignment, VerifyInput } from './run.ts';
 
@@ -42,7 +43,10 @@ interface FoundCopies {
 
 async function findInCatalog(options: AssignOptions, warnings: string[]): Promise<FoundCopies | undefined> {
   try {
-    const backup = await findBackup(await options.catalog(), options.input.backup);
+    const catalog = await options.catalog();
+    // A whole id that the catalog does not know may still lie in a storage: the catalog is only an index.
+    if (isBackupId(options.input.backup) && !(await isCataloged(catalog, options.input.backup))) return undefined;
+    const backup = await findBackup(catalog, options.input.backup);
     if (backup.manifest === undefined) {
       throw new HoldfastError(
         'InvalidInput',
@@ -59,9 +63,8 @@ async function findInCatalog(options: AssignOptions, warnings: string[]): Promis
       if (!known.includes(backend)) warnings.push(`The backend ${backend} is no longer configured.`);
     return { location: locationOf(backup), backends: known };
   } catch (error) {
-    // An id the catalog does not know may still lie in a storage: the catalog is only an index.
-    if (isHoldfastError(error, 'CatalogUnavailable')) warnings.push(`${error.message}; the storages were asked.`);
-    else if (!isHoldfastError(error, 'InvalidInput') || /failed before/.test(error.message)) throw error;
+    if (!isHoldfastError(error, 'CatalogUnavailable')) throw error;
+    warnings.push(`${error.message}; the storages were asked.`);
     return undefined;
   }
 }
@@ -70,22 +73,10 @@ async function findInStorages(
   { input, configuration, backends, signal }: AssignOptions,
   warnings: string[],
 ): Promise<FoundCopies> {
-  let location: BackupLocation | undefined;
-  let unknown: HoldfastError | undefined;
-  const holding: string[] = [];
-  for (const name of input.backends ?? Object.keys(configuration.backends)) {
-    try {
-      location = await findPlace(await backends.get(name), location?.backup ?? input.backup, signal);
-      holding.push(name);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isHoldfastError(error, 'InvalidInput')) unknown ??= error;
-      else warnings.push(`${name} could not be asked: ${messageOf(error)}`);
-    }
-  }
-  if (location !== undefined) return { location, backends: holding };
-  throw (
-    unknown ??
-    new HoldfastError('BackendUnreachable', `No backend could be asked for ${input.backup}. ${warnings.join(' ')}`)
-  );
+  const names = input.backends ?? Object.keys(configuration.backends);
+  const asked = names.map((name) => ({ name, open: () => backends.get(name) }));
+  const { location, holding, silent } = await findPlaces(asked, input.backup, signal);
+  for (const { name, error } of silent) warnings.push(`${name} could not be asked: ${messageOf(error)}`);
+  // A copy may lie on a backend that does not answer: it is looked at too, so that nobody reads "every copy passed".
+  return { location, backends: input.backends ?? [...holding, ...silent.map(({ name }) => name)] };
 }

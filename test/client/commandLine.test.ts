@@ -79,7 +79,6 @@ test('--json answers a wrong usage with one document, wherever it stands', async
     ['config', '--json'],
   ]) {
     // One after the other: all of them together would be a load of their own.
-    // oxlint-disable-next-line no-await-in-loop
     const { code, stdout } = await holdfast(args);
     assert.equal(code, 2);
     const document = JSON.parse(stdout) as { error: Record<string, string> };
@@ -105,9 +104,7 @@ test('starts through symbolic links, from anywhere', async (t) => {
     ['holdfast', HOLDFAST],
     ['holdfast-bin', BIN],
   ] as const) {
-    // oxlint-disable-next-line no-await-in-loop
     await symlink(target, join(directory, name));
-    // oxlint-disable-next-line no-await-in-loop
     const { code, stdout, stderr } = await holdfast(['--version'], { cwd: directory, program: join(directory, name) });
     assert.equal(stderr, '');
     assert.equal(code, 0);

@@ -47,6 +47,15 @@ test('an error for people says what happened and what to do, without a stack', (
   assert.equal(stdout.text, '');
 });
 
+test('no control character of a name reaches the terminal, our own colours do', () => {
+  const { terminal, stderr, stdout } = setUp({ isTTY: true });
+  terminal.warn('a part \u001b]0;named\u0007 so\r, \u009b2J');
+  assert.ok(stderr.text.endsWith('a part \\x1b]0;named\\x07 so\\x0d, \\x9b2J\n'));
+  terminal.answer({}, () => `${terminal.paint('red', 'failed')}\tone\n\ntwo`);
+  assert.equal(stdout.text, `${terminal.paint('red', 'failed')}\tone\n\ntwo\n`);
+  assert.match(stdout.text, /^\S*\[/);
+});
+
 test('an error with --json is one document on standard output', () => {
   const { terminal, stdout, stderr } = setUp({ json: true });
   terminal.fail(new HoldfastError('BackendRefused', 'backend r2 refused', { advice: 'Check the key.' }));

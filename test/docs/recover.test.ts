@@ -55,7 +55,6 @@ async function writeCopy(directory: string, compression: Compression): Promise<C
   };
   const parts: ManifestPart[] = [];
   for (const [part, original] of Object.entries(originals)) {
-    // oxlint-disable-next-line eslint/no-await-in-loop
     parts.push(await writePart(folder, { part, original, compression, recipients }));
   }
   const manifest: Manifest = { ...sampleManifest(), parts, warnings: ['“ü” and 🦭 and \u0001 and "quotes"\n'] };

@@ -17,8 +17,15 @@ export interface CommandOptions {
   readonly program?: string;
 }
 
-/** Runs the real `./holdfast` to its end, as a user without a terminal would. */
-export async function holdfast(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+export interface RunningCommand {
+  /** What it has written so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string };
+  readonly ended: Promise<CommandResult>;
+  signal(name: NodeJS.Signals): void;
+}
+
+/** Starts the real `./holdfast`, as a user without a terminal would. */
+export function startHoldfast(args: readonly string[], options: CommandOptions = {}): RunningCommand {
   const child = spawn(options.program ?? HOLDFAST, args, {
     cwd: options.cwd,
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...options.environment },
@@ -27,8 +34,14 @@ export async function holdfast(args: readonly string[], options: CommandOptions 
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<CommandResult>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, ...output }));
   });
+  return { output, ended, signal: (name) => void child.kill(name) };
+}
+
+/** Runs the real `./holdfast` to its end. */
+export function holdfast(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  return startHoldfast(args, options).ended;
 }

@@ -22,7 +22,6 @@ export async function bringPython(say: (line: string) => void = (line) => proces
   );
   const own = join(directory, 'bin', 'python3');
   for (const candidate of [own, 'python3']) {
-    // oxlint-disable-next-line eslint/no-await-in-loop
     if (await works(candidate)) return candidate;
   }
   say(`Python packages for docs/recover.py are missing: installing ${PACKAGES.join(', ')} into ${directory} ...`);

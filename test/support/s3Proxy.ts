@@ -20,6 +20,8 @@ export interface WireRequest {
 export type Fault =
   /** Answers in the server's place, with more XML in the error where given; the request does not reach it. */
   | { kind: 'answer'; status: number; code?: string; detail?: string }
+  /** Answers with a web page in the server's place, or with the body given. */
+  | { kind: 'page'; status: number; body?: string }
   /** Takes effect on the server, then the connection breaks without an answer. */
   | { kind: 'loseAnswer' }
   /** Takes effect on the server, whose answer is replaced. */
@@ -29,7 +31,11 @@ export type Fault =
   /** Nothing ever comes back. */
   | { kind: 'hang' }
   /** The answer's body breaks off, or stops flowing, after so many bytes. */
-  | { kind: 'cutBody' | 'stallBody'; after: number };
+  | { kind: 'cutBody' | 'stallBody'; after: number }
+  /** The answer's body comes with one bit changed, the header whole. */
+  | { kind: 'flipBody' }
+  /** The answer comes so many milliseconds late. */
+  | { kind: 'delay'; milliseconds: number };
 
 export interface S3Proxy {
   readonly endpoint: string;
@@ -90,6 +96,8 @@ async function handle(proxy: S3Proxy, target: URL, incoming: IncomingMessage, ou
   const fault = proxy.fault(request);
   if (fault?.kind === 'hang') return;
   if (fault?.kind === 'reset') incoming.socket.resetAndDestroy();
+  else if (fault?.kind === 'page')
+    outgoing.writeHead(fault.status).end(fault.body ?? '<html><body>Welcome</body></html>');
   else if (fault?.kind === 'answer') answerError(outgoing, fault.status, fault.code, fault.detail);
   else await forward(target, request, incoming, outgoing, fault);
 }
@@ -119,6 +127,13 @@ async function forward(
     incoming.socket.destroy();
   } else if (fault.kind === 'replaceAnswer') {
     answerError(outgoing, fault.status, fault.code);
+  } else if (fault.kind === 'delay') {
+    await delay(fault.milliseconds);
+    outgoing.writeHead(answer.statusCode ?? 0, answer.headers).end(body);
+  } else if (fault.kind === 'flipBody') {
+    const middle = body.length >> 1;
+    body.writeUInt8((body[middle] ?? 0) ^ 1, middle);
+    outgoing.writeHead(answer.statusCode ?? 0, answer.headers).end(body);
   } else if (fault.kind === 'cutBody' || fault.kind === 'stallBody') {
     outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
     outgoing.write(body.subarray(0, fault.after));

@@ -48,9 +48,7 @@ async function makeVectors(root: string): Promise<void> {
   await mkdir(expected, { recursive: true });
   const parts: ManifestPart[] = [];
   for (const plan of partPlans()) {
-    // oxlint-disable-next-line eslint/no-await-in-loop
     parts.push(await makePart(plan, keys.recipients, copy));
-    // oxlint-disable-next-line eslint/no-await-in-loop
     await writeFile(join(expected, `${plan.part}.${PART_EXTENSIONS[plan.format]}`), plan.original);
   }
   await writeFile(join(copy, MANIFEST_NAME), signManifest(manifestOf(parts), keys.signing));

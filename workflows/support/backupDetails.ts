@@ -1,14 +1,16 @@
 import { formatBytes, formatDuration } from '../../core/format.ts';
-import type { BackupProgress } from '../../core/backup/run.ts';
+import type { BackupProgress, BackupResult } from '../../core/backup/run.ts';
 
 /** The run's story for the Web UI, in the Markdown that its current details show. */
-export function describeProgress(progress: BackupProgress, verdict?: string): string {
+export function describeProgress(progress: BackupProgress, end?: BackupResult): string {
   const lines = [
-    `### Backup ${progress.id} of ${progress.source}: ${verdict ?? progress.phase}`,
+    `### Backup ${progress.id} of ${progress.source}: ${end?.state ?? progress.phase}`,
     '',
+    ...verdictOf(end),
     [
       progress.plan && `plan ${progress.plan}`,
-      `running for ${formatDuration(progress.elapsed)}`,
+      `${end ? 'ran' : 'running'} for ${formatDuration(progress.elapsed)}`,
+      progress.rate !== undefined && `reading ${formatBytes(progress.rate)}/s`,
       progress.timeLeft !== undefined && `about ${formatDuration(progress.timeLeft)} left, going by the last run`,
     ]
       .filter(Boolean)
@@ -36,6 +38,12 @@ export function describeProgress(progress: BackupProgress, verdict?: string): st
   }
   for (const warning of progress.warnings) lines.push(`- ${inCell(warning)}`);
   return lines.join('\n');
+}
+
+function verdictOf(end: BackupResult | undefined): string[] {
+  if (end === undefined || end.reasons.length === 0) return [];
+  const advice = end.problem?.advice;
+  return [...end.reasons.map((reason) => `- ${inCell(reason)}`), ...(advice ? ['', inCell(advice)] : []), ''];
 }
 
 function inCell(text: string): string {

@@ -18,6 +18,8 @@ export interface BackupRun {
   readonly startedAt: Date;
   phase: BackupPhase;
   assignment?: BackupAssignment;
+  /** Milliseconds since the epoch. */
+  dumpBegun?: number;
   sealed?: SealedBackup;
   copies: CopyRun[];
   parts: readonly PartProgress[];
@@ -65,6 +67,8 @@ export function takeReport(run: BackupRun, report: ProgressReport): void {
 export function progressOf(run: BackupRun, now: number): BackupProgress {
   const elapsed = now - run.startedAt.getTime();
   const expected = run.assignment?.previous?.duration;
+  const read = run.parts.reduce((sum, { originalBytes }) => sum + originalBytes, 0);
+  const readingSince = run.phase === 'dump' && read > 0 ? run.dumpBegun : undefined;
   return {
     id: run.id,
     source: run.source,
@@ -79,7 +83,8 @@ export function progressOf(run: BackupRun, now: number): BackupProgress {
       ...(copy.problem && { problem: copy.problem.message }),
     })),
     elapsed,
-    ...(expected !== undefined && run.phase !== 'done' && { timeLeft: Math.max(0, expected - elapsed) }),
+    ...(readingSince !== undefined && { rate: Math.round((1000 * read) / Math.max(1, now - readingSince)) }),
+    ...(expected !== undefined && expected > elapsed && run.phase !== 'done' && { timeLeft: expected - elapsed }),
     warnings: run.warnings,
   };
 }

@@ -13,5 +13,17 @@ export function parseInput<Schema extends z.ZodType>(
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'input'}: ${issue.message}`);
-  throw ApplicationFailure.nonRetryable(`${problems.join('; ')}. A right input is ${example}`, 'InvalidInput');
+  throw invalidInput(problems.join('; '), undefined, example);
+}
+
+/** Whoever typed the input sees the failure's message first, so what to do stands in it too. */
+export function invalidInput(
+  problem: string,
+  advice: string | undefined,
+  example: string,
+  ...details: unknown[]
+): ApplicationFailure {
+  const sentences = [problem, advice].flatMap((text) => text?.replace(/\.?$/, '.') ?? []);
+  const message = `${sentences.join(' ')} A right input is ${example}`;
+  return ApplicationFailure.nonRetryable(message, 'InvalidInput', ...details);
 }

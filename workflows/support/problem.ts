@@ -15,7 +15,7 @@ export function problemOf(error: unknown): StepProblem {
   if (cause instanceof ApplicationFailure) {
     const advice = adviceOf(cause);
     return {
-      type: isErrorType(cause.type) ? cause.type : 'DumpFailed',
+      type: isErrorType(cause.type) ? cause.type : 'Unexpected',
       message: cause.message,
       ...(advice && { advice }),
     };

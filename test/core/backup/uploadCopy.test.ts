@@ -54,6 +54,8 @@ async function writePart(attempt: AttemptWriter, name: string, bytes: Buffer): P
   await part.finish();
 }
 
+const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+
 async function stored({ backend }: Place, name: string): Promise<Buffer> {
   return buffer(await backend.get(PREFIX + name));
 }
@@ -97,7 +99,12 @@ test('an upload runs beside the writer: all but the last segments are sent befor
   await writePart(attempt, 'globals.sql.zst.enc', small);
   await writePart(attempt, 'empty.sql.zst.enc', Buffer.alloc(0));
   await attempt.end();
-  assert.deepEqual(await uploading, { objects: 3, bytes: bytes.length + small.length, resumedBytes: 0 });
+  assert.deepEqual(await uploading, {
+    attempt: 'attempt-0001',
+    objects: 3,
+    bytes: bytes.length + small.length,
+    resumedBytes: 0,
+  });
   await attempt.close();
   assert.ok((await stored(here, 'database.dump.zst.enc')).equals(bytes));
   assert.ok((await stored(here, 'globals.sql.zst.enc')).equals(small));
@@ -119,7 +126,7 @@ test('[14] an upload that broke off goes on with the segments that are missing',
 
   const second = watched(here.backend, () => undefined);
   const outcome = await uploadCopy(optionsFor(here, t, { backend: second }));
-  assert.deepEqual(outcome, { objects: 1, bytes: bytes.length, resumedBytes: 5 * SEGMENT });
+  assert.deepEqual(outcome, { attempt: 'attempt-0001', objects: 1, bytes: bytes.length, resumedBytes: 5 * SEGMENT });
   assert.equal(second.sent, 3 * SEGMENT);
   assert.ok((await stored(here, 'database.dump.zst.enc')).equals(bytes));
 });
@@ -128,13 +135,13 @@ test('[2][5] when the dump starts over, nothing of the first attempt reaches the
   const here = await place(t);
   const firstBytes = randomBytes(4 * SEGMENT);
   const secondBytes = randomBytes(3 * SEGMENT + 5);
-  let segments = 0;
-  const backend = watched(here.backend, () => void (segments += 1));
+  const sent: number[] = [];
+  const backend = watched(here.backend, (_key, number) => void sent.push(number));
   const uploading = uploadCopy(optionsFor(here, t, { backend }));
   const first = await beginAttempt(here.spool, BACKUP);
   const part = first.openPart(() => 'database.dump.zst.enc');
   await part.write(firstBytes);
-  while (segments < 4) await sleep(10);
+  while (sent.length < 4) await sleep(10);
   await part.close();
   await first.discard();
   await first.close();
@@ -144,9 +151,25 @@ test('[2][5] when the dump starts over, nothing of the first attempt reaches the
   await second.end();
   await second.close();
   const outcome = await uploading;
-  assert.equal(outcome.bytes, secondBytes.length);
+  assert.deepEqual([outcome.attempt, outcome.bytes], ['attempt-0002', secondBytes.length]);
   assert.ok((await stored(here, 'database.dump.zst.enc')).equals(secondBytes));
   assert.deepEqual(await Array.fromAsync(here.backend.listUploads('')), [], 'the first attempt left no upload behind');
+});
+
+test("[21] what a killed worker left of this copy is taken back, another backup's upload is not touched", async (t) => {
+  const here = await place(t);
+  await here.backend.beginUpload(`${PREFIX}database.dump.zst.enc`, { segmentSize: SEGMENT });
+  const other = await here.backend.beginUpload('shop/manual/20261120T030000Z-def456/a.enc', { segmentSize: SEGMENT });
+  const attempt = await beginAttempt(here.spool, BACKUP);
+  await writePart(attempt, 'database.dump.zst.enc', randomBytes(2 * SEGMENT));
+  await attempt.end();
+  await attempt.close();
+  await uploadCopy(optionsFor(here, t));
+  const left = await Array.fromAsync(here.backend.listUploads(''));
+  assert.deepEqual(
+    left.map(({ locator }) => locator),
+    [other.locator],
+  );
 });
 
 test('an upload that is cancelled while it waits for the dump ends at once with the reason', async (t) => {
@@ -210,7 +233,6 @@ test('memory: segments in flight never exceed the concurrency', async (t) => {
   };
   await uploadCopy(optionsFor(here, t, { backend, concurrency: 2 }));
   assert.equal(most, 2);
-  const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
   assert.equal(
     new Set(await Promise.all(['a.enc', 'b.enc', 'c.enc'].map(async (name) => digest(await stored(here, name))))).size,
     3,

@@ -178,7 +178,6 @@ test('[38] an unusable catalog is named without its password', async (t) => {
     'postgresql://x:canary-%zz@h:b/',
   ];
   for (const each of wrong) {
-    // oxlint-disable-next-line eslint/no-await-in-loop
     await assert.rejects(
       async () => withCatalog(each, (catalog) => listBackups(catalog)),
       (error) => {

@@ -129,7 +129,6 @@ test('a key file that others can reach is warned of, with its mode and without i
   assert.deepEqual(await warningsAt(0o640), []);
   for (const mode of [0o644, 0o660, 0o604, 0o666]) {
     // One mode after the other on one file.
-    // oxlint-disable-next-line no-await-in-loop
     const [warning = ''] = await warningsAt(mode);
     assert.ok(warning.includes(`mode 0${mode.toString(8)}`), warning);
     assert.doesNotMatch(warning, /hunter2/);

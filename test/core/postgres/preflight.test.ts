@@ -24,7 +24,7 @@ test('a superuser is told the facts, and finds nothing in the way', async (conte
   assert.equal(server.major, 15);
   assert.equal(server.encoding, 'UTF8');
   assert.match(server.systemIdentifier ?? '', /^\d{15,}$/);
-  assert.equal(server.tables, 11);
+  assert.equal(server.tables, 14);
   assert.ok(server.bytes > 1_000_000);
   assert.ok((clients?.major ?? 0) >= 15);
   assert.deepEqual(
@@ -113,6 +113,20 @@ test('long lists are cut, with their count', async (context) => {
   );
   const [found] = await failures(await createRole(database));
   assert.match(found ?? '', /40 tables .*: public\.t101, .*public\.t110 and 30 more \|/);
+});
+
+test('[4] a grant names the role that the login is switched to, and is whole or not given at all', async (context) => {
+  const database = await createDatabase(context);
+  const login = await createRole(database, 'superuser');
+  await runSql(
+    database,
+    `create role other_${database.name}; alter role ${login.user} set role = 'other_${database.name}';
+     do $$ begin for i in 1..21 loop execute format('create schema s%s; create table s%s.t ()', i, i); end loop; end $$`,
+  );
+  const found = (await failures(login)).join('\n');
+  assert.match(found, /21 schemas that this role may not use/);
+  assert.match(found, new RegExp(`GRANT pg_read_all_data TO "other_${database.name}"`));
+  assert.doesNotMatch(found, /GRANT .* more TO/);
 });
 
 const clients = (version: string, major: number, minor: number) => ({

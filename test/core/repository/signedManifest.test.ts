@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import canonicalize from 'canonicalize';
 import { isHoldfastError, type ErrorType } from '../../../core/errors.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
+import { readUncheckedManifest } from '../../../core/repository/uncheckedManifest.ts';
 import { readSignedManifest, signManifest } from '../../../core/repository/signedManifest.ts';
 import { checkingHalf, loadSigningKey } from '../../../core/seal/keys.ts';
 import { sampleManifest } from './sampleBackup.ts';
@@ -96,6 +97,26 @@ describe('a signed manifest', () => {
     );
     const unsigned = Buffer.from(JSON.stringify({ manifest: sampleManifest() }));
     assert.throws(() => readSignedManifest(unsigned, checking), refuses('ManifestInvalid', /not a signed manifest/));
+  });
+
+  it('[24] is refused when a name in it is none, also unsigned', () => {
+    const [part] = sampleManifest().parts;
+    assert.ok(part);
+    const location = { source: 'shop', tier: 'daily', backup: sampleManifest().id } as const;
+    for (const name of ['../../etc/passwd', '/tmp/x', '__proto__', '\u001b[31m', 'a\nb', 'A', '', 'x'.repeat(64)]) {
+      for (const manifest of [
+        { ...sampleManifest(), parts: [{ ...part, part: name }] },
+        { ...sampleManifest(), plan: name },
+      ]) {
+        assert.throws(() => signManifest(manifest, key), refuses('ManifestInvalid', /must match pattern/));
+        const signature = { algorithm: 'ed25519', keyId: 'x', value: 'AAAA' };
+        const unsigned = Buffer.from(JSON.stringify({ manifest, signature }));
+        assert.throws(
+          () => readUncheckedManifest(unsigned, { location, where: 'here' }),
+          refuses('ManifestInvalid', /must match pattern/),
+        );
+      }
+    }
   });
 
   it('is refused when it is cut, empty, or no text at all', () => {

@@ -142,10 +142,10 @@ describe('generated keys', () => {
     const directory = await temporaryDirectory(t);
     const taken = join(directory, 'taken');
     await writeFile(taken, 'precious');
-    await assert.rejects(generateAesKey(taken), refuses('InvalidInput', /exists already/));
+    await assert.rejects(generateAesKey(taken), refuses('RefusedForSafety', /exists already/));
     await assert.rejects(
       generateSigningKey({ secret: join(directory, 'sign.pem'), public: taken }),
-      refuses('InvalidInput', /exists already/),
+      refuses('RefusedForSafety', /exists already/),
     );
     assert.deepEqual(await readdir(directory), ['taken']);
     assert.equal(await readFile(taken, 'utf8'), 'precious');

@@ -93,6 +93,14 @@ test('[14] a download that breaks off or stalls goes on at the byte it stopped a
   await rejects(readAll(await backend.get('object')), 'BackendUnreachable', 'object');
 });
 
+test('[14] a download that breaks off after every few bytes is given up', async (t) => {
+  const { backend, proxy } = await behindProxy(t);
+  await backend.put('object', patterned(3 * 2 ** 20, 5));
+  proxy.fault = ({ operation }) => (operation === 'GetObject' ? { kind: 'cutBody', after: 1_000 } : undefined);
+  await rejects(readAll(await backend.get('object')), 'BackendUnreachable', 'object');
+  assert.ok(proxy.of('GetObject').length < 10);
+});
+
 test('a download of an object that was replaced meanwhile fails', async (t) => {
   const { backend, proxy } = await behindProxy(t);
   await backend.put('object', patterned(3 * 2 ** 20, 6));
@@ -224,3 +232,51 @@ async function behindProxy(t: TestContext, changes: Partial<S3BackendSettings> =
   });
   return { backend, impatient, proxy };
 }
+
+test('a service that lacks a header, and what is no S3 service at all, are refused with what to set', async (t) => {
+  const { backend, proxy } = await behindProxy(t);
+  proxy.fault = () => ({ kind: 'answer', status: 501, code: 'NotImplemented' });
+  await assert.rejects(backend.put('key', Buffer.from('x')), (error) => {
+    assert.ok(isHoldfastError(error, 'BackendRefused'));
+    assert.match(error.advice ?? '', /checksum: md5/);
+    return true;
+  });
+  assert.equal(proxy.of('PutObject').length, 1);
+  for (const answer of [{ status: 200 }, { status: 400, body: '{"status":400}' }]) {
+    proxy.fault = () => ({ kind: 'page', ...answer });
+    await assert.rejects(collect(backend.list('shop/')), (error) => {
+      assert.ok(isHoldfastError(error, 'BackendRefused'));
+      assert.match(error.message, /does not speak S3/);
+      assert.doesNotMatch(error.message, /hidden field|\$response/);
+      return true;
+    });
+  }
+});
+
+test('[21] an abort is over when the service lists no part, or no upload, any more', async (t) => {
+  const { backend, proxy } = await behindProxy(t);
+  const body = patterned(SEGMENT, 12);
+  const { upload } = await sendSegments(backend, 'object', body, SEGMENT);
+  const none = {
+    kind: 'page',
+    status: 200,
+    body: '<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>',
+  } as const;
+  proxy.fault = ({ operation }) => (operation === 'ListParts' ? none : undefined);
+  await upload.abort();
+  const resumed = await backend.beginUpload('object', { segmentSize: SEGMENT, resume: upload.locator });
+  assert.notEqual(resumed.locator, upload.locator);
+});
+
+test('[18] a listing that says more follows and not where is no whole listing', async (t) => {
+  const { backend, proxy } = await behindProxy(t);
+  const answers = [
+    '<IsTruncated>true</IsTruncated>',
+    '<IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>',
+  ];
+  for (const said of answers) {
+    const body = `<ListBucketResult>${said}<Contents><Key>shop/a</Key><Size>1</Size></Contents></ListBucketResult>`;
+    proxy.fault = () => ({ kind: 'page', status: 200, body });
+    await rejects(collect(backend.list('shop/')), 'BackendRefused', 'where to go on');
+  }
+});

@@ -1,0 +1,29 @@
+import { access as checkAccess, constants } from 'node:fs/promises';
+import type { DatabaseAccess } from './access.ts';
+
+/** Where systems keep the authorities they trust, in one PEM file: Debian and its like, Red Hat, SUSE, Alpine and BSD. */
+const SYSTEM_BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/**
+ * The PEM file of the authorities that a server's certificate is held against: the configured one, else the system's.
+ * One file for our own sessions and for PostgreSQL's programs, so that neither trusts what the other refuses; libpq
+ * knows `sslrootcert=system` from 16 on only, and only for verify-full. Undefined where nothing is verified or the system
+ * has none.
+ */
+export async function rootCertificates(access: DatabaseAccess): Promise<string | undefined> {
+  if (access.sslrootcert !== undefined) return access.sslrootcert;
+  if (access.sslmode !== 'verify-ca' && access.sslmode !== 'verify-full') return undefined;
+  for (const bundle of SYSTEM_BUNDLES) {
+    const readable = await checkAccess(bundle, constants.R_OK).then(
+      () => true,
+      () => false,
+    );
+    if (readable) return bundle;
+  }
+  return undefined;
+}

@@ -1,0 +1,74 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A running process as everybody (arguments) and its own user (environment) can see it; Linux's /proc. */
+export interface SeenProcess {
+  readonly pid: number;
+  readonly name: string;
+  readonly arguments: string;
+  readonly environment: string;
+}
+
+/** Every process that a process started, and those that these started. */
+export async function descendantsOf(ancestor: number): Promise<SeenProcess[]> {
+  const parents = new Map<number, number>();
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  for (const pid of pids) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    parents.set(pid, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0));
+  }
+  const descends = (pid: number): boolean => {
+    const parent = parents.get(pid) ?? 0;
+    return parent === ancestor || (parent > 1 && descends(parent));
+  };
+  const seen = await Promise.all(pids.filter(descends).map(look));
+  return seen.filter((each) => each.arguments !== '');
+}
+
+async function look(pid: number): Promise<SeenProcess> {
+  const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
+  const [name, commandLine, environment] = await Promise.all([read('comm'), read('cmdline'), read('environ')]);
+  return {
+    pid,
+    name: name.trim(),
+    arguments: commandLine.replaceAll('\0', ' '),
+    environment: environment.replaceAll('\0', '\n'),
+  };
+}
+
+/** Asks every few milliseconds until the answer is not undefined. */
+export async function until<Answer>(
+  what: string,
+  ask: () => Promise<Answer | undefined>,
+  timeout = 30_000,
+): Promise<Answer> {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > deadline) throw new Error(`${what}: not seen within ${timeout} ms`);
+    await sleep(5);
+  }
+}
+
+/**
+ * Halts the pg_dump that reads rows for a worker, at the first moment that `when` holds; gives its process id. It goes
+ * on by SIGCONT.
+ */
+export async function haltDump(worker: { readonly pid: number }, when: () => Promise<boolean>): Promise<number> {
+  const { pid } = await until('pg_dump', async () => (await descendantsOf(worker.pid)).find(readsRows));
+  process.kill(pid, 'SIGSTOP');
+  await until('the moment to halt pg_dump', async () => {
+    if (await when()) return true;
+    // In small steps, or on a fast machine it would be through before it is seen.
+    process.kill(pid, 'SIGCONT');
+    await sleep(5);
+    process.kill(pid, 'SIGSTOP');
+    return undefined;
+  });
+  return pid;
+}
+
+function readsRows({ name, arguments: args }: SeenProcess): boolean {
+  return name === 'pg_dump' && args.includes('--snapshot') && !args.includes('--section');
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { before, test } from 'node:test';
+import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import pino from 'pino';
+import { loadWorkflowBundle } from '../../worker/workflowBundle.ts';
+import { createApplication, type Application } from '../support/application.ts';
+import { fileScope } from '../support/fileScope.ts';
+import { largestPayload } from '../support/history.ts';
+import { fillSmallShop } from '../support/smallShop.ts';
+
+/** Temporal replays a run's history whenever another worker takes the run over: it must fit the code, and stay small. */
+
+const scope = fileScope();
+let app: Application;
+let workflowBundle: { readonly codePath: string };
+
+before(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  app = await createApplication(scope);
+  await fillSmallShop(app);
+  await app.startWorker();
+  workflowBundle = { codePath: await loadWorkflowBundle(pino({ level: 'silent' })) };
+});
+
+test('a backup keeps its history under 300 events and each payload under 100 KB, and replays', async () => {
+  const { code, document } = await app.backup('shop');
+  assert.equal(code, 0);
+  const client = await app.temporal();
+  const history = await client.workflow.getHandle(document.workflowId).fetchHistory();
+  const events = history.events?.length ?? 0;
+  assert.ok(events > 50 && events < 300, `${events} events`);
+  const largest = largestPayload(history);
+  assert.ok(largest > 1_000 && largest < 100_000, `${largest} bytes`);
+  await Worker.runReplayHistory({ workflowBundle }, history, document.workflowId);
+});
+
+test('a verification replays', async () => {
+  const { document } = await app.backup('shop', '--kind', 'config');
+  const verified = await app.ask('verify', document.id);
+  const { workflowId } = verified.document as { workflowId: string };
+  const history = await (await app.temporal()).workflow.getHandle(workflowId).fetchHistory();
+  await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
+});
+
+for (const name of ['backup-0.1.0', 'backup-degraded-0.1.0']) {
+  test(`the history of a released version replays: ${name}`, async () => {
+    const history = await recorded(name);
+    await Worker.runReplayHistory({ workflowBundle }, history, 'backup-shop');
+  });
+}
+
+test('a history that the code does not fit is refused', async () => {
+  const history = await recorded('backup-0.1.0');
+  const dump = history.events?.find(
+    ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === 'dump',
+  );
+  assert.ok(dump?.activityTaskScheduledEventAttributes?.activityType);
+  dump.activityTaskScheduledEventAttributes.activityType.name = 'somethingElse';
+  await assert.rejects(Worker.runReplayHistory({ workflowBundle }, history, 'backup-shop'), /[Nn]ondetermini/);
+});
+
+async function recorded(name: string) {
+  const file = new URL(`../fixtures/histories/${name}.json`, import.meta.url);
+  return historyFromJSON(JSON.parse(await readFile(file, 'utf8')));
+}
