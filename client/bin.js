@@ -18,6 +18,7 @@ process.env.UV_THREADPOOL_SIZE ??= '12';
 
 if (majorOf(process.versions.node) >= REQUIRED_MAJOR) {
   // Halves the start of every command. In a directory of the user's own: what lies there is run.
+  if (process.argv.includes('worker')) keepMemorySmall();
   const cache = userCache();
   if (cache !== undefined) modules.enableCompileCache(join(cache, 'holdfast', 'compiled'));
   const { main } = await import('./main.ts');
@@ -31,6 +32,23 @@ if (majorOf(process.versions.node) >= REQUIRED_MAJOR) {
 /** @param {string} version */
 function majorOf(version) {
   return Number.parseInt(version, 10);
+}
+
+/**
+ * glibc keeps freed buffers of a few megabytes in arenas of each thread, which is some 150 MB after a few backups. With
+ * a fixed threshold they go back to the system (mallopt(3)). It reads its settings when a process begins, so this one
+ * begins again: same process id, same files, nothing done yet. Whoever has chosen settings of his own keeps them.
+ */
+function keepMemorySmall() {
+  if (process.platform !== 'linux' || process.execve === undefined) return;
+  if (Object.keys(process.env).some((name) => name.startsWith('MALLOC_'))) return;
+  const mebibyte = String(2 ** 20);
+  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+    ...process.env,
+    MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: mebibyte,
+    MALLOC_TRIM_THRESHOLD_: mebibyte,
+  });
 }
 
 /** As the XDG Base Directory Specification has it; an account without a home has none. */

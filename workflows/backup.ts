@@ -2,6 +2,7 @@ import {
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
+  condition,
   defineQuery,
   defineSignal,
   isCancellation,
@@ -21,6 +22,8 @@ import {
   type BackupStep,
   type ProgressReport,
   type RecordedRun,
+  type SealedBackup,
+  type SealedCopyStep,
 } from '../core/backup/run.ts';
 import { backupId } from '../core/repository/backupId.ts';
 import { recordBackup } from './recordBackup.ts';
@@ -82,9 +85,6 @@ async function perform(run: BackupRun, request: BackupInput, show: () => void): 
     try {
       enter('dump');
       await sealAndCopy(run, step, show);
-      await openSomeCopy(run, step);
-      enter('publish');
-      await publishCopies(run, step);
     } finally {
       await CancellationScope.nonCancellable(() => cleanUp(run, step));
     }
@@ -94,8 +94,8 @@ async function perform(run: BackupRun, request: BackupInput, show: () => void): 
 }
 
 /**
- * The dump and all uploads side by side; each copy is read back as soon as it is complete. A backend that fails is noted
- * and stops nobody, until too few are left for the backup to count.
+ * The dump and all uploads side by side; each copy goes its own way to its manifest as fast as it can. A backend that
+ * fails or lags is noted and holds up nobody.
  */
 async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): Promise<void> {
   const spool = spoolSteps(step.assignment.spoolQueue);
@@ -103,31 +103,23 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
   const dumping = new CancellationScope();
   const copying = new CancellationScope();
   const sealed = dumping.run(() => spool.dump(step));
-  let opener: string | undefined;
+  const opening: Opening = { done: !step.assignment.canOpen };
+  const enter = (copy: CopyRun, state: CopyRun['state'], phase: BackupRun['phase']) => {
+    copy.state = state;
+    run.phase = phase;
+    show();
+  };
 
   const makeCopy = async (copy: CopyRun): Promise<void> => {
     try {
-      const begun = Date.now();
       copy.state = 'uploading';
-      const upload = () =>
-        spool.upload.executeWithOptions({ summary: `to ${copy.backend}` }, [{ ...step, backend: copy.backend }]);
-      let uploaded = await upload();
-      const sealedStep = { ...step, backend: copy.backend, sealed: await sealed };
-      // Sent before the dump had to start over: those bytes are not this backup's.
-      while (uploaded.attempt !== sealedStep.sealed.attempt) uploaded = await upload();
-      copy.uploadDuration = Date.now() - begun;
-      copy.bytes = copy.uploadedBytes = uploaded.bytes;
-      copy.state = 'verifying';
-      run.phase = 'verify';
-      show();
-      // The first complete copy is opened, the others are hashed: what they hash to is the same.
-      if (step.assignment.canOpen) opener ??= copy.backend;
-      copy.opened = opener === copy.backend;
-      const prove = copy.opened ? open : verifyChecksum;
-      const proven = await prove.executeWithOptions({ summary: `copy on ${copy.backend}` }, [sealedStep]);
-      copy.verifyDuration = proven.duration;
-      copy.verifiedBytes = copy.bytes;
-      copy.state = 'stored';
+      await uploadSealed(copy, step, sealed);
+      const sealedStep: SealedCopyStep = { ...step, backend: copy.backend, sealed: await sealed };
+      enter(copy, 'verifying', 'verify');
+      await proveCopy(copy, sealedStep, opening);
+      enter(copy, 'stored', 'publish');
+      await publish.executeWithOptions({ summary: `on ${copy.backend}` }, [sealedStep]);
+      copy.state = 'verified';
     } catch (error) {
       failCopy(copy, error);
       // Nobody is left to dump for. As long as one is, its copy is worth having, required number or not.
@@ -156,42 +148,52 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
   show();
   await copies;
   stopIfCancelled();
-}
-
-/** When the copy that was to be opened turned out bad, another one is: a backup that nobody could read is no backup. */
-async function openSomeCopy(run: BackupRun, step: BackupStep): Promise<void> {
-  if (run.sealed === undefined || !step.assignment.canOpen) return;
-  for (const copy of copiesIn(run, 'stored')) {
-    if (copiesIn(run, 'stored').some(({ opened }) => opened)) return;
-    try {
-      const sealedStep = { ...step, backend: copy.backend, sealed: run.sealed };
-      await open.executeWithOptions({ summary: `copy on ${copy.backend}` }, [sealedStep]);
-      copy.opened = true;
-    } catch (error) {
-      failCopy(copy, error);
-    }
-    stopIfCancelled();
-  }
-}
-
-/** Publishes every copy that was proven. A good copy is kept even where the plan wants more of them to be content. */
-async function publishCopies(run: BackupRun, step: BackupStep): Promise<void> {
-  const { sealed } = run;
-  if (sealed === undefined) return;
-  await Promise.all(
-    copiesIn(run, 'stored').map(async (copy) => {
-      try {
-        await publish.executeWithOptions({ summary: `on ${copy.backend}` }, [
-          { ...step, backend: copy.backend, sealed },
-        ]);
-        copy.state = 'verified';
-      } catch (error) {
-        failCopy(copy, error);
-      }
-    }),
-  );
-  stopIfCancelled();
   if (copiesIn(run, 'verified').length < step.assignment.requiredCopies) throw tooFewCopies(run, step.assignment);
+}
+
+async function uploadSealed(copy: CopyRun, step: BackupStep, sealed: Promise<SealedBackup>): Promise<void> {
+  const { upload } = spoolSteps(step.assignment.spoolQueue);
+  const begun = Date.now();
+  const send = () => upload.executeWithOptions({ summary: `to ${copy.backend}` }, [{ ...step, backend: copy.backend }]);
+  let uploaded = await send();
+  // Sent before the dump had to start over: those bytes are not this backup's.
+  while (uploaded.attempt !== (await sealed).attempt) uploaded = await send();
+  copy.uploadDuration = Date.now() - begun;
+  copy.bytes = copy.uploadedBytes = uploaded.bytes;
+}
+
+/** Milliseconds. */
+const LEAST_PATIENCE = 60_000;
+
+/** Whether what was sealed has been seen to open, and which copy is being opened to see it. */
+interface Opening {
+  done: boolean;
+  by?: string;
+}
+
+/**
+ * Reads a copy back. The first that is complete is opened, the others are hashed: what they hash to is the same. None
+ * passes before one was opened, and when the one that was to be opened turns out bad, another one is: a backup that
+ * nobody could read is no backup.
+ */
+async function proveCopy(copy: CopyRun, step: SealedCopyStep, opening: Opening): Promise<void> {
+  const summary = `copy on ${copy.backend}`;
+  const openIt = async () => {
+    opening.by = copy.backend;
+    try {
+      copy.verifyDuration = (await open.executeWithOptions({ summary }, [step])).duration;
+      copy.opened = opening.done = true;
+    } finally {
+      delete opening.by;
+    }
+  };
+  if (!opening.done && opening.by === undefined) await openIt();
+  else copy.verifyDuration = (await verifyChecksum.executeWithOptions({ summary }, [step])).duration;
+  copy.verifiedBytes = copy.bytes;
+  // A storage that hangs while its copy is being opened must not hold up the others for ever.
+  const patience = LEAST_PATIENCE + 3 * (copy.verifyDuration ?? 0);
+  await condition(() => opening.done || opening.by === undefined, patience);
+  if (!opening.done) await openIt();
 }
 
 /** Nothing stays in the spool, and nothing on a backend that no manifest names. */

@@ -54,15 +54,20 @@ export async function findClientPrograms(
 }
 
 /**
- * The newest installation that can dump this server. pg_dump refuses servers newer than itself and reads all older
- * ones since 9.2 (its manual page). Throws `ToolMissing`, naming what there is.
+ * The installation that fits this server best: of its own major version, else of the next newer one. pg_dump refuses
+ * servers newer than itself and reads all older ones since 9.2, but what it writes need not load into a server older
+ * than itself (its manual page): 18 gives a subscription of 15 an option that 15 refuses, and pg_restore from 17 on sets
+ * a timeout that servers before 17 do not know. Throws `ToolMissing`, naming what there is.
  */
 export function chooseClientPrograms(
   installed: readonly ClientPrograms[],
   server: { readonly version: string; readonly major: number },
 ): ClientPrograms {
+  const able = installed.filter((clients) => clients.major >= server.major);
+  const nearest = Math.min(...able.map((clients) => clients.major));
+  const fitting = able.find((clients) => clients.major === nearest);
+  if (fitting) return fitting;
   const newest = installed[0];
-  if (newest && newest.major >= server.major) return newest;
   const have = newest
     ? `pg_dump ${newest.version} in ${newest.directory} is older than the server, PostgreSQL ${server.version}`
     : `pg_dump is not installed; the server is PostgreSQL ${server.version}`;

@@ -7,6 +7,11 @@ export interface DatabaseRow {
   readonly encoding: string;
   readonly collate: string;
   readonly ctype: string;
+  /** Null on servers before 15, which have libc's locales only. */
+  readonly locale_provider: 'libc' | 'icu' | 'builtin' | null;
+  /** Of the providers icu and builtin. */
+  readonly locale: string | null;
+  readonly icu_rules: string | null;
   readonly tablespace: string;
   readonly connection_limit: number;
   readonly comment: string | null;
@@ -82,11 +87,19 @@ export async function readDatabaseSettings(client: pg.Client): Promise<DatabaseS
   return rows;
 }
 
+/**
+ * In to_jsonb, because the columns of pg_database differ: providers exist from 15 on, ICU rules from 16, and 17 has
+ * another name for the locale.
+ */
+const LOCALE = `
+  case to_jsonb(d) ->> 'datlocprovider' when 'c' then 'libc' when 'i' then 'icu' when 'b' then 'builtin' end as locale_provider,
+  coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale, to_jsonb(d) ->> 'daticurules' as icu_rules`;
+
 /** The database one is connected to. Its privileges are the effective ones, given or by default. */
 export async function describeDatabaseRow(client: pg.Client): Promise<DatabaseRow> {
   const { rows } = await client.query<Omit<DatabaseRow, 'grants'>>(`
     select d.datname as name, pg_get_userbyid(d.datdba) as owner, pg_encoding_to_char(d.encoding) as encoding,
-           d.datcollate as collate, d.datctype as ctype, t.spcname as tablespace, d.datconnlimit as connection_limit,
+           d.datcollate as collate, d.datctype as ctype, ${LOCALE}, t.spcname as tablespace, d.datconnlimit as connection_limit,
            shobj_description(d.oid, 'pg_database') as comment, d.datacl is not null as has_acl
       from pg_database d join pg_tablespace t on t.oid = d.dattablespace
      where d.datname = current_database()`);
@@ -131,10 +144,21 @@ function splitNameList(value: string): string[] {
 }
 
 function createStatement(database: DatabaseRow): string[] {
-  return (
-    `CREATE DATABASE ${quoteIdentifier(database.name)} WITH TEMPLATE template0 ENCODING ${quoteLiteral(database.encoding)}\n` +
-    `  LC_COLLATE ${quoteLiteral(database.collate)} LC_CTYPE ${quoteLiteral(database.ctype)} TABLESPACE ${quoteIdentifier(database.tablespace)};`
-  ).split('\n');
+  return [
+    `CREATE DATABASE ${quoteIdentifier(database.name)} WITH TEMPLATE template0 ENCODING ${quoteLiteral(database.encoding)}`,
+    `  LC_COLLATE ${quoteLiteral(database.collate)} LC_CTYPE ${quoteLiteral(database.ctype)}`,
+    ...localeOptions(database).map((option) => `  ${option}`),
+    `  TABLESPACE ${quoteIdentifier(database.tablespace)};`,
+  ].flatMap((line) => line.split('\n'));
+}
+
+function localeOptions({ locale_provider: provider, locale, icu_rules: rules }: DatabaseRow): string[] {
+  if (provider === null) return [];
+  return [
+    `LOCALE_PROVIDER ${provider}`,
+    ...(locale === null ? [] : [`${provider === 'icu' ? 'ICU_LOCALE' : 'BUILTIN_LOCALE'} ${quoteLiteral(locale)}`]),
+    ...(rules === null ? [] : [`ICU_RULES ${quoteLiteral(rules)}`]),
+  ];
 }
 
 /** An argument of a psql meta-command. */

@@ -17,7 +17,7 @@ export interface DatabaseDumpOptions {
   readonly inventory: InventoryDetail;
   /** Milliseconds without a byte after which a program is ended. */
   readonly stallTimeout: number;
-  /** As `inspectDatabase` chose them; unset: the newest on this host. */
+  /** As `inspectDatabase` chose them; unset: the ones on this host that fit the server best. */
   readonly clients?: ClientPrograms;
   /** A private directory for the password file. */
   readonly temporaryDirectory: string;

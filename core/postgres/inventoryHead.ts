@@ -32,6 +32,8 @@ async function readDatabaseHead(client: pg.Client): Promise<Inventory['database'
     encoding: row.encoding,
     collate: row.collate,
     ctype: row.ctype,
+    ...(row.locale_provider === null ? {} : { localeProvider: row.locale_provider }),
+    ...(row.locale === null ? {} : { locale: row.locale }),
     tablespace: row.tablespace,
     privileges: digest(row.grants.map((grant) => JSON.stringify(grant)).join()),
     ...(row.comment === null ? {} : { comment: row.comment }),

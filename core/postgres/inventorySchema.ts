@@ -78,6 +78,10 @@ export const inventorySchema = z.strictObject({
     encoding: z.string(),
     collate: z.string(),
     ctype: z.string(),
+    /** `libc`, `icu` or `builtin`; absent on servers before 15. */
+    localeProvider: z.string().optional(),
+    /** Of the providers icu and builtin. */
+    locale: z.string().optional(),
     tablespace: z.string(),
     privileges: z.string(),
     comment: z.string().optional(),

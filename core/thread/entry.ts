@@ -17,7 +17,7 @@ function serve(port: MessagePort): void {
 async function sealHere({ options, input, output }: SealTask): Promise<void> {
   const sealed = seal(receiveChunks(input), options);
   // Its failure has been sent to the other side, where somebody waits for it.
-  await sendChunks(output, sealed.ciphertext, sealed.totals).catch(() => undefined);
+  await sendChunks(output, sealed.ciphertext, () => sealed.totals()).catch(() => undefined);
 }
 
 async function openHere({ manifest, part, openingKeys, pgRestore, input, reply }: OpenTask): Promise<void> {

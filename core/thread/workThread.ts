@@ -1,9 +1,9 @@
 import { MessageChannel, Worker, type Transferable } from 'node:worker_threads';
 import { HoldfastError } from '../errors.ts';
-import { openPart, type OpenPartOptions } from '../repository/openPart.ts';
+import type { openPart, OpenPartOptions } from '../repository/openPart.ts';
 import { abortable } from '../seal/abortable.ts';
 import { counted } from '../seal/counted.ts';
-import { seal, type SealTotals } from '../seal/seal.ts';
+import type { seal, SealTotals } from '../seal/seal.ts';
 import { createChunkChannel, receiveChunks, sendChunks } from './chunkChannel.ts';
 import { unpackError } from './packedError.ts';
 import type { OpenTask, OpenVerdict, SealTask, Task } from './tasks.ts';

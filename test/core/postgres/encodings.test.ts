@@ -5,12 +5,12 @@ import { test, type TestContext } from 'node:test';
 import { createDatabase, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, comparable, dumpInto, runProgram, runSql } from './support.ts';
 
-async function createDatabaseIn(context: TestContext, encoding: string): Promise<TestDatabase> {
+async function createDatabaseIn(context: TestContext, encoding: string, locale = ''): Promise<TestDatabase> {
   const database = await createDatabase(context);
   await runSql({ ...database, name: 'postgres' }, `drop database ${database.name}`);
   await runSql(
     { ...database, name: 'postgres' },
-    `create database ${database.name} template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C'`,
+    `create database ${database.name} template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C' ${locale}`,
   );
   return database;
 }
@@ -56,4 +56,20 @@ test('a database in SQL_ASCII may hold bytes that are no UTF-8, in rows and in d
     String.raw`${ROWS} create table t (v text default E'\xe9'); insert into t values (E'\xe9'), (E'\xff\xfe'), ('é');
      create view w as select E'\xe9'::text as x; comment on table t is E'\xe9'`,
   );
+});
+
+test('the globals say how to make a database of the same locale', async (context) => {
+  const source = await createDatabaseIn(context, 'UTF8', "locale_provider icu icu_locale 'de-u-ks-level2'");
+  const { directory, inventory } = await dumpInto(context, accessTo(source));
+  assert.equal(inventory.database.localeProvider, 'icu');
+  assert.equal(inventory.database.locale, 'de-u-ks-level2');
+  const globals = await readFile(join(directory, 'globals'), 'utf8');
+  const statement = /^-- CREATE DATABASE [^;]*;$/m.exec(globals)?.[0].replaceAll(/^-- /gm, '') ?? '';
+  assert.match(statement, new RegExp(source.name));
+
+  const maintenance = { ...source, name: 'postgres' };
+  await runSql(maintenance, `drop database ${source.name}`);
+  await runSql(maintenance, statement);
+  const again = await dumpInto(context, accessTo(source));
+  assert.deepEqual(again.inventory.database, inventory.database);
 });

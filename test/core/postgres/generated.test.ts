@@ -3,13 +3,14 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { generatedStream } from '../../../core/postgres/generated.ts';
 
+async function* textWithoutEnd() {
+  yield 'first';
+  await new Promise(() => undefined);
+}
+
 test('[3] an abort ends a generated part at once, though its next piece never comes', async () => {
   const stopping = new AbortController();
-  async function* text() {
-    yield 'first';
-    await new Promise(() => undefined);
-  }
-  const { plaintext, finished } = generatedStream(text, stopping.signal);
+  const { plaintext, finished } = generatedStream(textWithoutEnd, stopping.signal);
   const [first] = (await once(plaintext, 'data')) as [Buffer];
   assert.equal(first.toString(), 'first');
   const closed = once(plaintext, 'close').catch(() => undefined);

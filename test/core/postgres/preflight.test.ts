@@ -136,8 +136,10 @@ const clients = (version: string, major: number, minor: number) => ({
   minor,
 });
 
-test('[1] a client older than the server is refused by name, a newer one is taken', () => {
-  const installed = [clients('17.11', 17, 11), clients('15.19', 15, 19)];
+test('[1] a client older than the server is refused by name, of the others the nearest is taken', () => {
+  const installed = [clients('17.11', 17, 11), clients('15.19', 15, 19), clients('15.2', 15, 2)];
+  assert.equal(chooseClientPrograms(installed, { version: '14.2', major: 14 }).version, '15.19');
+  assert.equal(chooseClientPrograms(installed, { version: '15.2', major: 15 }).version, '15.19');
   assert.equal(chooseClientPrograms(installed, { version: '16.2', major: 16 }).major, 17);
   assert.equal(chooseClientPrograms(installed, { version: '17.2', major: 17 }).major, 17);
   assert.throws(() => chooseClientPrograms(installed, { version: '18.1', major: 18 }), {

@@ -11,9 +11,9 @@ test('certificates are held against the configured authority, else against the s
   const access = accessTo({ host: 'db', port: 5432, name: 'shop', user: 'backup', password: 'x' });
   const directory = await temporaryDirectory(context);
   const file = async (changes: Partial<typeof access>) => {
-    const { variables, remove } = await createClientEnvironment({ ...access, ...changes }, directory);
-    await remove();
-    return variables.PGSSLROOTCERT;
+    const environment = await createClientEnvironment({ ...access, ...changes }, directory);
+    await environment.remove();
+    return environment.variables.PGSSLROOTCERT;
   };
   assert.equal(await file({ sslmode: 'require' }), undefined);
   assert.equal(await file({ sslmode: 'verify-full', sslrootcert: '/etc/own.pem' }), '/etc/own.pem');

@@ -23,10 +23,15 @@ test('a standby is dumped, without the rows and values of unlogged tables, and s
     password: options.password,
     name: 'postgres',
   });
-  await runSql(
-    database(primary),
-    'create table kept (id serial); insert into kept select from generate_series(1, 3); create unlogged table cache (id serial); insert into cache default values',
-  ).finally(() => primary.close());
+  try {
+    await runSql(
+      database(primary),
+      `create table kept (id serial); insert into kept select from generate_series(1, 3);
+       create unlogged table cache (id serial); insert into cache default values`,
+    );
+  } finally {
+    await primary.close();
+  }
   // Cleanly stopped, it needs no primary to come up as a standby.
   await writeFile(join(options.directory, 'data', 'standby.signal'), '');
   const standby = await startPostgres(options);

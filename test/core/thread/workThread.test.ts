@@ -23,6 +23,18 @@ async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size);
 }
 
+async function* hanging() {
+  yield randomBytes(100_000);
+  await sleep(60_000, undefined, { ref: false });
+}
+
+async function* slow() {
+  for (let piece = 0; piece < 50; piece++) {
+    yield randomBytes(500_000);
+    await sleep(20);
+  }
+}
+
 /** Copies: what the thread hands out is good until the next chunk only. */
 async function gather(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
   const copies: Buffer[] = [];
@@ -94,10 +106,6 @@ test('a source that fails is told of by its own error', async (t) => {
 test('an abort ends a seal whose source hangs, with the reason', async (t) => {
   const work = threadFor(t);
   const stop = new AbortController();
-  async function* hanging() {
-    yield randomBytes(100_000);
-    await sleep(60_000, undefined, { ref: false });
-  }
   const { ciphertext } = work.seal(hanging(), { compression, recipients: [key()], context, signal: stop.signal });
   const reason = new Error('enough');
   setTimeout(() => stop.abort(reason), 50);
@@ -125,12 +133,6 @@ test('a reader that leaves lets go of the source', async (t) => {
 test('a thread that dies fails what it worked on, and the next task gets a new one', async (t) => {
   const work = threadFor(t);
   const recipient = key();
-  async function* slow() {
-    for (let piece = 0; piece < 50; piece++) {
-      yield randomBytes(500_000);
-      await sleep(20);
-    }
-  }
   const sealing = gather(work.seal(slow(), { compression, recipients: [recipient], context }).ciphertext);
   setTimeout(() => void work.close(), 300);
   await assert.rejects(sealing, /other thread ended/);
