@@ -5,10 +5,8 @@ import type { Dependencies } from '../activities/dependencies.ts';
 import { createProgressBoard } from '../activities/support/progressBoard.ts';
 import { openCatalog, type Catalog } from '../core/catalog/catalog.ts';
 import { migrateCatalog } from '../core/catalog/migrate.ts';
-import { catalogUrl, loadKeys, openBackends } from '../core/config/open.ts';
+import { catalogUrl, databaseAccess, loadKeys, openBackends } from '../core/config/open.ts';
 import type { Configuration } from '../core/config/schema.ts';
-import { resolveSecret } from '../core/config/secret.ts';
-import type { DatabaseAccess } from '../core/postgres/access.ts';
 import { openSpool } from '../core/spool/spool.ts';
 import { createWorkThread } from '../core/thread/workThread.ts';
 
@@ -29,7 +27,11 @@ export async function openDependencies(configuration: Configuration, log: Logger
     spool,
     spoolQueue: `${configuration.temporal.taskQueue}-spool-${spool.id}`,
     catalog: catalog.get,
-    databaseAccess: (source) => databaseAccess(configuration, source),
+    // The password is read anew each time: a rotated one is used without a restart, and none is kept.
+    databaseAccess: async (source) => {
+      const database = configuration.sources[source]?.database;
+      return database && (await databaseAccess(database));
+    },
     work,
     progress: createProgressBoard(log),
     log,
@@ -42,14 +44,6 @@ export async function openDependencies(configuration: Configuration, log: Logger
   };
 }
 
-/** The password is read anew each time: a rotated one is used without a restart, and none is kept. */
-async function databaseAccess({ sources }: Configuration, source: string): Promise<DatabaseAccess | undefined> {
-  const database = sources[source]?.database;
-  if (database === undefined) return undefined;
-  const { password, ...rest } = database;
-  return { ...rest, ...(password && { password: await resolveSecret(password) }) };
-}
-
 /** Connected and migrated at the first use that succeeds. */
 function migratedCatalog(configuration: Configuration) {
   let opened: Promise<Catalog> | undefined;
@@ -59,13 +53,17 @@ function migratedCatalog(configuration: Configuration) {
       await migrateCatalog(catalog);
       return catalog;
     } catch (error) {
-      opened = undefined;
       await catalog.close();
       throw error;
     }
   };
+  const openOrForget = () =>
+    open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
   return {
-    get: () => (opened ??= open()),
+    get: () => (opened ??= openOrForget()),
     close: async () => (await opened?.catch(() => undefined))?.close(),
   };
 }

@@ -1,22 +1,22 @@
 import { access } from 'node:fs/promises';
-import { checkSecrets } from '../../core/config/secretChecks.ts';
+import { secretsOpenToAll } from '../../core/config/secretChecks.ts';
 import type { Configuration } from '../../core/config/schema.ts';
 import { ok, warning, type Check, type Finding } from './finding.ts';
 
-/** Can every secret be had, is none of their files open to all, and is the offline half of a key really elsewhere. */
+/** Is no secret's file open to all, and is the offline half of a key really elsewhere. What cannot be read, its user says. */
 export function secretsCheck(configuration: Configuration): Check {
   return {
     subject: 'secrets',
     run: async () => {
       const found = [...(await doubtfulSecrets(configuration)), ...(await halvesAtHome(configuration))];
-      return found.length > 0 ? found : [ok('every secret can be read, and by no more than its owner and group')];
+      return found.length > 0 ? found : [ok('no file of a secret is open to more than its owner and group')];
     },
   };
 }
 
 async function doubtfulSecrets(configuration: Configuration): Promise<Omit<Finding, 'subject'>[]> {
-  const issues = await checkSecrets(configuration);
-  return issues.map(({ path, message }) => warning(`${path}: ${message}`, 'Set it, or narrow its mode: chmod 600.'));
+  const issues = await secretsOpenToAll(configuration);
+  return issues.map(({ path, message }) => warning(`${path}: ${message}`, 'Narrow its mode: chmod 600.'));
 }
 
 /** `escrow.pub.pem` is made beside `escrow.pem`: as long as both lie here, nothing is in escrow. */

@@ -9,22 +9,34 @@ export async function checkSecrets(configuration: Configuration): Promise<Config
   return found.flat();
 }
 
+/** The files of secrets that more than their owner and group may read or write. What cannot be read is left out. */
+export async function secretsOpenToAll(configuration: Configuration): Promise<ConfigurationIssue[]> {
+  const found = await Promise.all(referencesIn(configuration, []).map(async (place) => (await look(place)).tooOpen));
+  return found.flat();
+}
+
 interface Place {
   readonly path: IssuePath;
   readonly reference: SecretReference;
 }
 
-async function checkOne({ path, reference }: Place): Promise<ConfigurationIssue[]> {
-  const issues: ConfigurationIssue[] = [];
-  const add = (message: string) => issues.push({ path: formatPath(path), message });
+async function checkOne(place: Place): Promise<ConfigurationIssue[]> {
+  const { tooOpen, unusable } = await look(place);
+  return [...tooOpen, ...unusable];
+}
+
+async function look({ path, reference }: Place) {
+  const tooOpen: ConfigurationIssue[] = [];
+  const unusable: ConfigurationIssue[] = [];
+  const onWarning = (message: string) => void tooOpen.push({ path: formatPath(path), message });
   // What is public may be readable by all.
   const isPublic = path.at(-1) === 'publicKey';
   try {
-    await resolveSecret(reference, isPublic ? {} : { onWarning: add });
+    await resolveSecret(reference, isPublic ? {} : { onWarning });
   } catch (error) {
-    add(messageOf(error));
+    unusable.push({ path: formatPath(path), message: messageOf(error) });
   }
-  return issues;
+  return { tooOpen, unusable };
 }
 
 function referencesIn(value: unknown, path: IssuePath): Place[] {

@@ -187,7 +187,7 @@ for (const type of ['aes-256', 'ed25519'] as const) {
     assert.equal((await stat(secret)).mode & 0o777, 0o600);
     const text = await readFile(secret, 'utf8');
     assert.ok(!made.stdout.includes(text.trim()));
-    assert.equal((await run('keys', 'generate', 'mine', '--type', type)).code, 2);
+    assert.equal((await run('keys', 'generate', 'mine', '--type', type)).code, 4);
     assert.equal(await readFile(secret, 'utf8'), text);
   });
 }

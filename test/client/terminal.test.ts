@@ -47,7 +47,14 @@ test('an error for people says what happened and what to do, without a stack', (
   assert.equal(stdout.text, '');
 });
 
-test('no control character of a name reaches the terminal, our own colours do', () => {
+test('no control character of a name reaches the terminal, our own colours do', (t) => {
+  // Where CI is set Node paints nothing by itself, and there would be no colour to keep.
+  const before = process.env.FORCE_COLOR;
+  process.env.FORCE_COLOR = '1';
+  t.after(() => {
+    if (before === undefined) delete process.env.FORCE_COLOR;
+    else process.env.FORCE_COLOR = before;
+  });
   const { terminal, stderr, stdout } = setUp({ isTTY: true });
   terminal.warn('a part \u001b]0;named\u0007 so\r, \u009b2J');
   assert.ok(stderr.text.endsWith('a part \\x1b]0;named\\x07 so\\x0d, \\x9b2J\n'));

@@ -9,7 +9,7 @@ import type { BackupResult } from '../../core/backup/run.ts';
 import { withCatalog, type Catalog } from '../../core/catalog/catalog.ts';
 import type { configurationSchema } from '../../core/config/schema.ts';
 import { startServer, type RunningServer } from '../../core/tools/server.ts';
-import { holdfast, HOLDFAST, startHoldfast, type CommandResult, type RunningCommand } from './commandLine.ts';
+import { HOLDFAST, startHoldfast, type CommandResult, type RunningCommand } from './commandLine.ts';
 import { temporaryDirectory, type Scope } from './directories.ts';
 import { bucketStore, directoryStore, type Store } from './objects.ts';
 import { createBucket, createDatabase, testS3, testTemporal, type TestDatabase } from './servers.ts';
@@ -102,7 +102,13 @@ export async function createApplication(scope: Scope, options: ApplicationOption
   const environment = { TMPDIR: join(home, 'temporary'), ...options.environment };
   let workers = 0;
 
-  const run = (...args: string[]) => holdfast(['--config', config, ...args], { environment });
+  const start = (...args: string[]) => {
+    const command = startHoldfast(['--config', config, ...args], { environment });
+    // One that waits for a run that never ends would hold up the whole file.
+    scope.after(async () => command.signal('SIGKILL'));
+    return command;
+  };
+  const run = (...args: string[]) => start(...args).ended;
   const ask = async (...args: string[]): Promise<Answer<unknown>> => {
     const { code, stdout, stderr } = await run('--json', ...args);
     return { code, stderr, document: JSON.parse(stdout) };
@@ -127,7 +133,7 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       const answer = await ask('backup', ...args);
       return { ...answer, document: answer.document as BackupDocument };
     },
-    start: (...args) => startHoldfast(['--config', config, ...args], { environment }),
+    start,
     startWorker: async (how = {}) => {
       workers += 1;
       const logFile = join(home, `worker-${workers}.log`);

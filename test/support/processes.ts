@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf } from '../../core/errors.ts';
 
 /** A running process as everybody (arguments) and its own user (environment) can see it; Linux's /proc. */
 export interface SeenProcess {
@@ -9,7 +10,10 @@ export interface SeenProcess {
   readonly environment: string;
 }
 
-/** Every process that a process started, and those that these started. */
+/**
+ * Every process that a process started, and those that these started. One that has been forked and not yet become
+ * another program is still its parent's likeness, and left out.
+ */
 export async function descendantsOf(ancestor: number): Promise<SeenProcess[]> {
   const parents = new Map<number, number>();
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -21,8 +25,8 @@ export async function descendantsOf(ancestor: number): Promise<SeenProcess[]> {
     const parent = parents.get(pid) ?? 0;
     return parent === ancestor || (parent > 1 && descends(parent));
   };
-  const seen = await Promise.all(pids.filter(descends).map(look));
-  return seen.filter((each) => each.arguments !== '');
+  const [origin, ...seen] = await Promise.all([ancestor, ...pids.filter(descends)].map(look));
+  return seen.filter((each) => each.arguments !== '' && each.arguments !== origin?.arguments);
 }
 
 async function look(pid: number): Promise<SeenProcess> {
@@ -51,22 +55,37 @@ export async function until<Answer>(
   }
 }
 
-/**
- * Halts the pg_dump that reads rows for a worker, at the first moment that `when` holds; gives its process id. It goes
- * on by SIGCONT.
- */
-export async function haltDump(worker: { readonly pid: number }, when: () => Promise<boolean>): Promise<number> {
-  const { pid } = await until('pg_dump', async () => (await descendantsOf(worker.pid)).find(readsRows));
-  process.kill(pid, 'SIGSTOP');
-  await until('the moment to halt pg_dump', async () => {
-    if (await when()) return true;
-    // In small steps, or on a fast machine it would be through before it is seen.
-    process.kill(pid, 'SIGCONT');
-    await sleep(5);
-    process.kill(pid, 'SIGSTOP');
+/** Processes that were halted by SIGSTOP, to be sent something else. */
+export interface HaltedProcesses {
+  readonly pids: readonly number[];
+  signal(name: NodeJS.Signals): void;
+}
+
+/** Halts every pg_dump that reads rows for a worker, at the first moment that `when` holds. SIGCONT lets them go on. */
+export async function haltDumps(
+  worker: { readonly pid: number },
+  when: () => Promise<boolean>,
+): Promise<HaltedProcesses> {
+  return until('the moment to halt pg_dump', async () => {
+    const pids = (await descendantsOf(worker.pid)).filter(readsRows).map(({ pid }) => pid);
+    signalAll(pids, 'SIGSTOP');
+    if (pids.length > 0 && (await when())) {
+      return { pids, signal: (name) => signalAll(pids, name) };
+    }
+    // In small steps, or on a fast machine they would be through before they are seen.
+    signalAll(pids, 'SIGCONT');
     return undefined;
   });
-  return pid;
+}
+
+function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if (codeOf(error) !== 'ESRCH') throw error;
+    }
+  }
 }
 
 function readsRows({ name, arguments: args }: SeenProcess): boolean {

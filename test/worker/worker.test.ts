@@ -5,7 +5,7 @@ import { isRunning } from '../../core/tools/server.ts';
 import { testServersFromEnvironment } from '../support/addresses.ts';
 import { createApplication } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
-import { descendantsOf, haltDump, until } from '../support/processes.ts';
+import { descendantsOf, haltDumps, until } from '../support/processes.ts';
 import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 
 /** The worker's life: its start, its orderly end in the middle of work, and the server that it may bring along. */
@@ -17,13 +17,13 @@ test('[33] a worker told to stop in the middle of a dump ends in time with its c
   await addBulkyTable(app.database, 60_000);
   const first = await app.startWorker();
   const running = app.backup('shop', '--kind', 'database');
-  const dump = await haltDump(first, async () => (await app.spooledBytes()) > 0);
+  const { pids } = await haltDumps(first, async () => (await app.spooledBytes()) > 0);
   const begun = performance.now();
   process.kill(first.pid, 'SIGTERM');
   await until('the end of the worker', async () => ((await isRunning(first.pid)) ? undefined : true), 40_000);
   const seconds = (performance.now() - begun) / 1_000;
   assert.ok(seconds < 30, `${seconds} s`);
-  assert.equal(await isRunning(dump), false);
+  for (const pid of pids) assert.equal(await isRunning(pid), false);
   assert.match(await first.log(), /The worker has ended/);
 
   const startedAt = performance.now();

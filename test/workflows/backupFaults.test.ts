@@ -7,7 +7,7 @@ import { createApplication, urlOf, type Application, type RunningWorker } from '
 import { databaseContents } from '../support/contents.ts';
 import { temporaryDirectory } from '../support/directories.ts';
 import { fileScope } from '../support/fileScope.ts';
-import { haltDump, until } from '../support/processes.ts';
+import { haltDumps, until, type HaltedProcesses } from '../support/processes.ts';
 import { createDatabase } from '../support/servers.ts';
 import { querySession } from '../support/session.ts';
 import { addBulkyTable } from '../support/smallShop.ts';
@@ -32,7 +32,7 @@ before(async () => {
 test('[2] a pg_dump that is killed is run again, and the backup holds bytes of one attempt only', async (t) => {
   const running = app.backup('shop', '--kind', 'database');
   const dump = await stoppedInTheMiddle();
-  process.kill(dump, 'SIGKILL');
+  dump.signal('SIGKILL');
   const { code, document } = await running;
   assert.equal(code, 0, JSON.stringify(document));
   assert.equal(await attemptsOf(document.workflowId, 'dump'), 2);
@@ -48,7 +48,7 @@ test('[2] [5] a backend that is terminated in the middle of its COPY: the step i
     );
     assert.equal(rowCount, 1);
   });
-  process.kill(dump, 'SIGCONT');
+  dump.signal('SIGCONT');
   const { code, document } = await running;
   assert.equal(code, 0, JSON.stringify(document));
   assert.equal(await attemptsOf(document.workflowId, 'dump'), 2);
@@ -59,7 +59,7 @@ test('a catalog that goes away during the run is told of the backup once it is b
   const running = app.backup('shop', '--kind', 'database');
   const dump = await stoppedInTheMiddle();
   await catalogProxy.goAway();
-  process.kill(dump, 'SIGCONT');
+  dump.signal('SIGCONT');
   const { code, document, stderr } = await running;
   assert.equal(code, 0, JSON.stringify(document) + stderr);
   assert.equal(document.state, 'verified');
@@ -100,8 +100,8 @@ test('after these faults nothing is left in the spool, and no upload on any back
 });
 
 /** Halts the dump once more than a segment is in the spool and an upload is under way. */
-function stoppedInTheMiddle(): Promise<number> {
-  return haltDump(
+function stoppedInTheMiddle(): Promise<HaltedProcesses> {
+  return haltDumps(
     worker,
     async () => (await app.spooledBytes()) > SEGMENT && (await app.stores.near.leftovers()).length > 0,
   );

@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/directories.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { decodedDescription, decodedHistory } from '../support/history.ts';
 import { bucketStore, type Store } from '../support/objects.ts';
-import { descendantsOf, haltDump, until, type SeenProcess } from '../support/processes.ts';
+import { descendantsOf, haltDumps, until, type SeenProcess } from '../support/processes.ts';
 
 /** [38] Secrets and data are looked for in every place that a backup touches. */
 
@@ -100,7 +100,7 @@ test('the search finds what it is to find', async () => {
 test('[38] no secret and no row in arguments, environments, logs, histories, temporary files, catalog and objects', async (t) => {
   const children = watchChildren(t, worker.pid);
   const running = app.start('--verbose', 'backup', 'shop', '--backend', 'local', 'far', 'refused');
-  const dump = await haltDump(worker, async () => (await app.spooledBytes()) > 0);
+  const dump = await haltDumps(worker, async () => (await app.spooledBytes()) > 0);
   const whileRunning = await filesBelow(app.spool, app.temporary);
   const client = await app.temporal();
   const degradedRun = workflowIn(running.output.stderr);
@@ -108,7 +108,7 @@ test('[38] no secret and no row in arguments, environments, logs, histories, tem
     const description = await decodedDescription(client, degradedRun);
     return description.includes('originalBytes') ? description : undefined;
   });
-  process.kill(dump, 'SIGCONT');
+  dump.signal('SIGCONT');
   const degraded = await running.ended;
   const failed = await app.holdfast('--verbose', 'backup', 'locked');
   const seen = await children.end();

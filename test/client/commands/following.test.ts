@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listBackups } from '../../../core/catalog/read.ts';
 import { createApplication, type Application, type RunningWorker } from '../../support/application.ts';
 import { fileScope } from '../../support/fileScope.ts';
-import { descendantsOf, haltDump, until } from '../../support/processes.ts';
+import { descendantsOf, haltDumps, until } from '../../support/processes.ts';
 import { querySession } from '../../support/session.ts';
 import { addBulkyTable, fillSmallShop } from '../../support/smallShop.ts';
 
@@ -41,7 +41,7 @@ test('a run that is cancelled in the middle of its uploads is recorded so, and l
   const earlier = new Set((await app.useCatalog((catalog) => listBackups(catalog))).map(({ id }) => id));
   await addBulkyTable(app.database, 150_000);
   const command = app.start('backup', 'shop');
-  await haltDump(worker, async () => (await app.stores.far.leftovers()).length > 0);
+  await haltDumps(worker, async () => (await app.stores.far.leftovers()).length > 0);
   const workflowId = await workflowOf(command);
   const handle = (await app.temporal()).workflow.getHandle(workflowId);
   await handle.cancel();

@@ -280,7 +280,9 @@ test('[25] recover lists and extracts with a storage and a key alone, from a dir
     await recover('extract', manifest.id, ...storage, '--key', join(home, 'ops.key'), '-o', dump);
     assert.ok((await readFile(dump)).equals(dumpOf(parts)));
   }
-  assert.deepEqual((await readdir(empty)).toSorted(), ['0.dump', '1.dump']);
+  // Node keeps compiled code in the cache directory; nothing of a backup goes there.
+  const left = (await readdir(empty)).filter((name) => name !== '.cache');
+  assert.deepEqual(left.toSorted(), ['0.dump', '1.dump']);
   const { binDirectory } = testPostgres();
   const sql = await readProcess({
     command: join(binDirectory, 'pg_restore'),
