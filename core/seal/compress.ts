@@ -8,9 +8,10 @@ export const MAXIMUM_FRAME_BYTES = 8 * 2 ** 20;
 
 /**
  * Original bytes that this writer puts into a frame; only the last of a part is shorter. Frames of 2, 4 and 8 MiB
- * compress equally well and fast at levels 1 to 3, and a part holds about eight of them in memory.
+ * compress equally well and fast at levels 1 to 3, and a part holds about eight of them in memory, several parts
+ * that many each.
  */
-const FRAME_BYTES = 4 * 2 ** 20;
+const FRAME_BYTES = 2 * 2 ** 20;
 
 /** Frames being compressed at once in libuv's pool, which has four threads. */
 export const FRAMES_IN_FLIGHT = 3;

@@ -10,7 +10,7 @@ import { readZstdFrame, type ZstdFrame } from './zstdFrames.ts';
 const decompressZstd = promisify(zstdDecompress);
 
 /** Bytes that cannot be compressed grow by 3 for every block of 128 KiB; this is more. */
-const MAXIMUM_COMPRESSED_FRAME_BYTES = MAXIMUM_FRAME_BYTES + 2 ** 16;
+const FRAME_OVERHEAD_BYTES = 2 ** 16;
 
 /**
  * Decompresses a stream of frames or members to its end, checking every checksum. Throws a plain Error for anything but
@@ -23,7 +23,11 @@ export function decompress(compressed: AsyncIterable<Buffer>, type: Compression[
 async function* decompressFrames(compressed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   // Used again and again: fresh ones would cost a garbage collection every few frames.
   const spare: Buffer[] = [];
-  const takeRoom = () => spare.pop() ?? Buffer.allocUnsafeSlow(MAXIMUM_COMPRESSED_FRAME_BYTES);
+  const takeRoom = (originalBytes = MAXIMUM_FRAME_BYTES) => {
+    const bytes = Math.min(originalBytes, MAXIMUM_FRAME_BYTES) + FRAME_OVERHEAD_BYTES;
+    const room = spare.pop();
+    return room !== undefined && room.length >= bytes ? room : Buffer.allocUnsafeSlow(bytes);
+  };
   yield* mapInOrder(zstdFrames(compressed, takeRoom), FRAMES_IN_FLIGHT, async ({ bytes, originalBytes, room }) => {
     if (originalBytes !== undefined && originalBytes > MAXIMUM_FRAME_BYTES) {
       throw new Error('a compression frame claims more bytes than a frame may hold');
@@ -40,18 +44,17 @@ async function* decompressFrames(compressed: AsyncIterable<Buffer>): AsyncGenera
 
 async function* zstdFrames(
   compressed: AsyncIterable<Buffer>,
-  takeRoom: () => Buffer,
-): AsyncGenerator<ZstdFrame & { readonly room: Buffer }> {
+  takeRoom: (originalBytes: number | undefined) => Buffer,
+): AsyncGenerator<ZstdFrame> {
   const source = compressed[Symbol.asyncIterator]();
   try {
     const reader = byteReader(source);
     let frames = 0;
     for (;;) {
-      const room = takeRoom();
-      const frame = await readZstdFrame(reader, room);
+      const frame = await readZstdFrame(reader, takeRoom);
       if (frame === undefined) break;
       frames++;
-      yield { ...frame, room };
+      yield frame;
     }
     if (frames === 0) throw new Error('there is no compression frame at all');
   } finally {
