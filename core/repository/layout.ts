@@ -4,8 +4,6 @@ import { isBackupId } from './backupId.ts';
 
 /** Where everything stands in a repository. Keys are relative to the backend's prefix. */
 
-export { backupId as createBackupId } from './backupId.ts';
-
 export const MANIFEST_NAME = 'manifest.json';
 
 /** Segments in one object; S3 allows 10,000 parts of a multipart upload. */

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf, HoldfastError } from '../errors.ts';
+import { SEGMENTS_PER_OBJECT } from '../repository/layout.ts';
 import { formatEntry, JOURNAL_FILE, segmentFile, type JournalEntry } from './journal.ts';
 import { listAttempts, spoolFailure, type Spool } from './spool.ts';
 
@@ -37,8 +38,6 @@ export interface AttemptOptions {
   /** S3 allows 10,000 parts an object; tests use less. */
   readonly segmentsPerObject?: number;
 }
-
-const SEGMENTS_PER_OBJECT = 8192;
 
 /** Begins a new attempt in a directory of its own. Rejects with `SpoolFailed`. */
 export async function beginAttempt(spool: Spool, backup: string, options: AttemptOptions = {}): Promise<AttemptWriter> {
