@@ -7,6 +7,7 @@ import { openCatalog, type Catalog } from '../core/catalog/catalog.ts';
 import { migrateCatalog } from '../core/catalog/migrate.ts';
 import { catalogUrl, databaseAccess, loadKeys, openBackends } from '../core/config/open.ts';
 import type { Configuration } from '../core/config/schema.ts';
+import { removeOrphanedDirectories } from '../core/process/temporaryDirectory.ts';
 import { openSpool } from '../core/spool/spool.ts';
 import { createWorkThread } from '../core/thread/workThread.ts';
 
@@ -17,6 +18,7 @@ export interface OpenDependencies extends Dependencies {
 /** Builds everything the activities need, once. What can be made later is made at its first use. */
 export async function openDependencies(configuration: Configuration, log: Logger): Promise<OpenDependencies> {
   const spool = await openSpool(configuration.spool);
+  await removeOrphanedDirectories();
   const backends = openBackends(configuration);
   const catalog = migratedCatalog(configuration);
   const work = createWorkThread();

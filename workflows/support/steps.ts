@@ -69,6 +69,7 @@ export function spoolSteps(
   const { removeSpool } = proxyActivities<BackupSteps>({
     taskQueue,
     startToCloseTimeout: '5m',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
     scheduleToStartTimeout: '10m',
     retry: { initialInterval: '2s', maximumAttempts: 3 },
   });
