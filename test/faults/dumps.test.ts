@@ -58,10 +58,10 @@ test('[5] the session that holds the snapshot is ended: the dump starts over on 
 
 test('[2] a dump that is killed at every try fails the backup with its reason, and nothing stays anywhere', async () => {
   const backup = await beginBackup(app, 'shop', '--kind', 'database');
-  let over = false;
-  const ended = backup.ended.finally(() => (over = true));
+  const over = new AbortController();
+  const ended = backup.ended.finally(() => over.abort());
   const killing = (async () => {
-    while (!over) {
+    while (!over.signal.aborted) {
       for (const { pid, name } of await descendantsOf(worker.pid)) if (name === 'pg_dump') endByForce(pid);
       await pause(10);
     }

@@ -43,30 +43,30 @@ describe('killed as soon as a step has been scheduled', SIDE_BY_SIDE, () => {
 });
 
 describe('killed inside a request to a storage', SIDE_BY_SIDE, () => {
-  const moments: Record<string, { at: (request: WireRequest) => boolean; then: Fault }> = {
+  const moments: Record<string, { at: (request: WireRequest) => boolean; answer: Fault }> = {
     'a segment arrives': {
       at: ({ operation, query }) => operation === 'UploadPart' && query.get('partNumber') === '2',
-      then: { kind: 'reset' },
+      answer: { kind: 'reset' },
     },
     'a segment was stored': {
       at: ({ operation, query }) => operation === 'UploadPart' && query.get('partNumber') === '2',
-      then: { kind: 'loseAnswer' },
+      answer: { kind: 'loseAnswer' },
     },
     'an upload was begun and its id is not known yet': {
       at: ({ operation }) => operation === 'CreateMultipartUpload',
-      then: { kind: 'loseAnswer' },
+      answer: { kind: 'loseAnswer' },
     },
     'an object was completed': {
       at: ({ operation }) => operation === 'CompleteMultipartUpload',
-      then: { kind: 'loseAnswer' },
+      answer: { kind: 'loseAnswer' },
     },
-    'a copy is read back': { at: ({ operation }) => operation === 'GetObject', then: { kind: 'reset' } },
+    'a copy is read back': { at: ({ operation }) => operation === 'GetObject', answer: { kind: 'reset' } },
     'the manifest was published': {
       at: ({ operation, path }) => operation === 'PutObject' && path.endsWith('/manifest.json'),
-      then: { kind: 'loseAnswer' },
+      answer: { kind: 'loseAnswer' },
     },
   };
-  for (const [moment, { at, then }] of Object.entries(moments)) {
+  for (const [moment, { at, answer }] of Object.entries(moments)) {
     test(`[33] as ${moment}: the run ends verified, nothing is lost or doubled`, PATIENCE, async (t) => {
       const ground = await prepare(t);
       const { worker, proxy, app } = ground;
@@ -78,7 +78,7 @@ describe('killed inside a request to a storage', SIDE_BY_SIDE, () => {
         // The killed process hears no answer; that there is one after it keeps the proxy's connection in order.
         worker.killOnly();
         killed.resolve();
-        return then;
+        return answer;
       };
       const backup = await beginBackup(app, 'shop', '--kind', 'database');
       await killed.promise;

@@ -4,6 +4,8 @@ import type { SupervisedWorker } from '../support/supervisedWorker.ts';
 
 /** Milliseconds. A run that nobody disturbs takes about as long. */
 const LONGEST_PAUSE = 20_000;
+/** PENDING_ACTIVITY_STATE_STARTED of Temporal's API. */
+const STARTED = 2;
 
 export interface Kill {
   /** Milliseconds since the start of the run. */
@@ -43,8 +45,7 @@ export async function killAtRandom(options: KillerOptions): Promise<Kill[]> {
 
 async function stepsUnderWay(app: Application, workflowId: string): Promise<string[]> {
   const { raw } = await (await app.temporal()).workflow.getHandle(workflowId).describe();
-  return (raw.pendingActivities ?? []).flatMap(({ activityType, lastStartedTime, state }) =>
-    // 2 is PENDING_ACTIVITY_STATE_STARTED of Temporal's API.
-    activityType?.name && lastStartedTime && state === 2 ? [activityType.name] : [],
+  return (raw.pendingActivities ?? []).flatMap(({ activityType, state }) =>
+    activityType?.name && Number(state) === STARTED ? [activityType.name] : [],
   );
 }

@@ -20,7 +20,7 @@ export async function stepsOf(app: Application, workflowId: string): Promise<Sch
   return all.flatMap(({ eventId, activityTaskScheduledEventAttributes: scheduled }) => {
     if (!scheduled) return [];
     const isThis = (attributes: { scheduledEventId?: unknown } | null | undefined) =>
-      attributes != null && String(attributes.scheduledEventId) === String(eventId);
+      String(attributes?.scheduledEventId) === String(eventId);
     const started = all.find((event) => isThis(event.activityTaskStartedEventAttributes));
     const completed = all.some((event) => isThis(event.activityTaskCompletedEventAttributes));
     const failed = all.some(
