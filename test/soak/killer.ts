@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Application } from '../support/application.ts';
 import type { SupervisedWorker } from '../support/supervisedWorker.ts';
 
-/** Milliseconds. A run that nobody disturbs takes about as long. */
-const LONGEST_PAUSE = 20_000;
+/** Milliseconds in which a run may still wait for the heartbeat of the worker that was killed last. */
+const SILENCE = 30_000;
 /** PENDING_ACTIVITY_STATE_STARTED of Temporal's API. */
 const STARTED = 2;
 
@@ -19,6 +19,8 @@ export interface KillerOptions {
   readonly worker: SupervisedWorker;
   readonly workflowId: string;
   readonly kills: number;
+  /** Milliseconds that a run takes which nobody disturbs. */
+  readonly undisturbed: number;
   readonly random: () => number;
   /** Aborted at the end of the run. */
   readonly ended: AbortSignal;
@@ -30,7 +32,9 @@ export async function killAtRandom(options: KillerOptions): Promise<Kill[]> {
   const begun = Date.now();
   const done: Kill[] = [];
   // Drawn ahead: how many there are time for must not change what the next run draws.
-  const pauses = Array.from({ length: options.kills }, () => random() * LONGEST_PAUSE);
+  const pauses = Array.from({ length: options.kills }, (_, index) =>
+    Math.floor(random() * (options.undisturbed + (index === 0 ? 0 : SILENCE))),
+  );
   for (const pause of pauses) {
     await sleep(pause, undefined, { signal: ended }).catch(() => undefined);
     if (ended.aborted) break;

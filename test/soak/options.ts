@@ -17,7 +17,7 @@ export interface SoakOptions {
 
 export const USAGE = `npm run soak -- [--seed N] [--kills 50] [--kills-per-run 3] [--size 300MB]
 
-  --seed           the same seed kills after the same pauses (default: a random one, which is printed)
+  --seed           the same seed kills at the same shares of a run (default: a random one, which is printed)
   --kills          how often the worker's process is killed with SIGKILL in all
   --kills-per-run  the most of them in one backup
   --size           of the database`;

@@ -41,7 +41,8 @@ async function soakOn(scope: Scope, options: SoakOptions, say: (line: string) =>
     const wanted = 1 + Math.floor(random() * options.killsPerRun);
     const kills = run === 0 ? 0 : Math.min(wanted, options.kills - killed());
     const backend = BACKENDS[Math.floor(random() * BACKENDS.length)] ?? 'far';
-    const report = await withScope((own) => disturbedRun(own, ground, worker, { kills, random, backend }));
+    const undisturbed = reports[0]?.duration ?? 0;
+    const report = await withScope((own) => disturbedRun(own, ground, worker, { kills, random, backend, undisturbed }));
     reports.push(report);
     say(describeRun(run, report, backend, killed()));
   }
@@ -51,6 +52,8 @@ async function soakOn(scope: Scope, options: SoakOptions, say: (line: string) =>
 
 interface Disturbance {
   readonly kills: number;
+  /** Milliseconds that a run takes without any. */
+  readonly undisturbed: number;
   readonly random: () => number;
   /** The backend that is restored from afterwards. */
   readonly backend: StoreName;
@@ -60,13 +63,13 @@ async function disturbedRun(
   scope: Scope,
   ground: Ground,
   worker: SupervisedWorker,
-  { kills, random, backend }: Disturbance,
+  { kills, random, backend, undisturbed }: Disturbance,
 ): Promise<RunReport> {
   const { app } = ground;
   const begun = Date.now();
   const { workflowId, ended } = await beginBackup(app, 'shop', '--kind', 'database');
   const over = new AbortController();
-  const killing = killAtRandom({ app, worker, workflowId, kills, random, ended: over.signal });
+  const killing = killAtRandom({ app, worker, workflowId, kills, undisturbed, random, ended: over.signal });
   const result = await ended.finally(() => over.abort());
   const duration = Date.now() - begun;
   const done = await killing;

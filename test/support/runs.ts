@@ -1,4 +1,4 @@
-import { WorkflowFailedError, type Client } from '@temporalio/client';
+import { ServiceError, WorkflowFailedError, type Client } from '@temporalio/client';
 import { TemporalFailure } from '@temporalio/common';
 import { z } from 'zod';
 import type { BackupResult } from '../../core/backup/run.ts';
@@ -58,13 +58,16 @@ export async function beginBackup(app: Application, ...args: string[]): Promise<
   return { workflowId, ended };
 }
 
-/** The result of a run; a failed one carries its result as the failure's detail. */
+/** The result of a run; a failed one carries its result as the failure's detail. Waits for a server that is away. */
 export async function resultOf(client: Client, workflowId: string): Promise<BackupResult> {
-  try {
-    return (await client.workflow.getHandle(workflowId).result()) as BackupResult;
-  } catch (error) {
-    const cause = error instanceof WorkflowFailedError ? error.cause : undefined;
-    if (!(cause instanceof TemporalFailure) || !('details' in cause) || !Array.isArray(cause.details)) throw error;
-    return cause.details[0] as BackupResult;
+  for (;;) {
+    try {
+      return (await client.workflow.getHandle(workflowId).result()) as BackupResult;
+    } catch (error) {
+      if (error instanceof ServiceError) continue;
+      const cause = error instanceof WorkflowFailedError ? error.cause : undefined;
+      if (!(cause instanceof TemporalFailure) || !('details' in cause) || !Array.isArray(cause.details)) throw error;
+      return cause.details[0] as BackupResult;
+    }
   }
 }
