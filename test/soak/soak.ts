@@ -41,7 +41,7 @@ async function soakOn(scope: Scope, options: SoakOptions, say: (line: string) =>
     const wanted = 1 + Math.floor(random() * options.killsPerRun);
     const kills = run === 0 ? 0 : Math.min(wanted, options.kills - killed());
     const backend = BACKENDS[Math.floor(random() * BACKENDS.length)] ?? 'far';
-    const undisturbed = reports[0]?.duration ?? 0;
+    const undisturbed = shortest(reports);
     const report = await withScope((own) => disturbedRun(own, ground, worker, { kills, random, backend, undisturbed }));
     reports.push(report);
     say(describeRun(run, report, backend, killed()));
@@ -107,9 +107,15 @@ function describeRun(run: number, { kills, duration, breaches }: RunReport, back
   ].join('; ');
 }
 
+/** Of the runs that nobody disturbed, in milliseconds. The first one warms things up, and takes longer. */
+function shortest(reports: readonly RunReport[]): number {
+  const durations = reports.filter(({ kills }) => kills.length === 0).map(({ duration }) => duration);
+  return durations.length === 0 ? 0 : Math.min(...durations);
+}
+
 function describeCost(reports: readonly RunReport[]): string {
-  const [first, ...others] = reports;
-  const kills = others.reduce((sum, report) => sum + report.kills.length, 0);
-  const lost = others.reduce((sum, { duration }) => sum + duration - (first?.duration ?? 0), 0);
+  const disturbed = reports.filter((report) => report.kills.length > 0);
+  const kills = disturbed.reduce((sum, report) => sum + report.kills.length, 0);
+  const lost = disturbed.reduce((sum, { duration }) => sum + duration - shortest(reports), 0);
   return `${reports.length} runs; ${kills} kills, each of which cost ${formatDuration(lost / Math.max(1, kills))} on average`;
 }
