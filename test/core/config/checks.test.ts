@@ -73,7 +73,7 @@ const MISTAKES: readonly (readonly [string, (configuration: Spoilable) => void, 
   [
     'an unknown key like no other',
     (c) => Object.assign(c.spool, { colour: 1 }),
-    /^spool\.colour: unknown key; expected one of path, limit, segmentSize$/,
+    /^spool\.colour: unknown key; expected one of path, limit, takeoverAfter, segmentSize$/,
   ],
   [
     'a key of another variant',
