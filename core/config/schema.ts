@@ -76,6 +76,12 @@ const spool = z.strictObject({
     .describe(
       'The most the spool may hold, of all backups together. At the limit a backend that lags far behind is left for healing, so that the dump goes on.',
     ),
+  takeoverAfter: duration
+    .refine((milliseconds) => milliseconds >= 10_000, 'expected at least 10s: a worker that restarts is not gone')
+    .prefault('5m')
+    .describe(
+      'When no worker serves this spool for so long, its host is taken for gone, and a backup begins again on another.',
+    ),
   segmentSize: byteSize
     .refine(
       (bytes) => bytes >= 5 * 2 ** 20 && bytes <= 64 * 2 ** 20,

@@ -37,13 +37,10 @@ export function createPace(configured: number | null): Pace {
     },
     async take(bytes, signal) {
       let left = bytes;
-      while (left > 0 && bucket !== undefined) {
+      while (left > 0) {
         signal?.throwIfAborted();
-        const slice = Math.min(left, bucket.bucketSize);
-        await bucket.removeTokens(slice);
-        left -= slice;
+        left -= await takeSlice(bucket, left);
       }
-      signal?.throwIfAborted();
     },
     override(holder, bytesPerSecond) {
       if (overrides.get(holder) === bytesPerSecond) return;
@@ -56,6 +53,14 @@ export function createPace(configured: number | null): Pace {
       apply();
     },
   };
+}
+
+/** Takes as much as comes soon, and says how much that was. */
+async function takeSlice(bucket: TokenBucket | undefined, most: number): Promise<number> {
+  if (bucket === undefined) return most;
+  const slice = Math.min(most, bucket.bucketSize);
+  await bucket.removeTokens(slice);
+  return slice;
 }
 
 function bucketOf(bytesPerSecond: number | null): TokenBucket | undefined {

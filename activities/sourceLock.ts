@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { isGrpcServiceError, WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { z } from 'zod';
+import type { Dependencies } from './dependencies.ts';
+import type { HeldLock } from './lockSteps.ts';
+import type { StepContext } from './support/step.ts';
+
+/** Milliseconds. Those who wait come back one after the other, and most of them see that one was faster. */
+const LONGEST_COURTESY = 300;
+/** Milliseconds between two looks while Temporal cannot be asked. */
+const PAUSE = 5_000;
+
+export const findHolderStep =
+  ({ log }: Dependencies) =>
+  ({ workflowId }: StepContext, lockId: string) =>
+    findHolder({ client: Context.current().client, log, asking: workflowId }, lockId);
+
+export const waitForLockStep =
+  ({ log }: Dependencies) =>
+  async (context: StepContext, lockId: string, held: HeldLock): Promise<HeldLock | undefined> => {
+    const { client } = Context.current();
+    const asking = { client, log, asking: context.workflowId };
+    await untilEnded(client, lockId, held, context.signal);
+    await sleep(Math.random() * LONGEST_COURTESY, undefined, { signal: context.signal });
+    return findHolder(asking, lockId);
+  };
+
+interface Asking {
+  readonly client: Client;
+  readonly log: Dependencies['log'];
+  /** The run that wants the lock, and so does not hold it. */
+  readonly asking: string;
+}
+
+async function findHolder({ client, log, asking }: Asking, lockId: string): Promise<HeldLock | undefined> {
+  const lock = client.workflow.getHandle(lockId);
+  const found = await unlessGone(() => lock.describe());
+  if (found?.status.name !== 'RUNNING') return undefined;
+  const { parentExecution: parent, runId: lockRunId, memo, startTime } = found;
+  const workflowId = parent?.workflowId ?? '';
+  // Temporal ends a lock with its holder. What a reset of the holder may leave has no owner, and neither has a lock
+  // that somebody started by hand.
+  const stale = workflowId === asking || !(await runs(client, workflowId));
+  if (!stale) return { workflowId, purpose: purposeOf(memo), since: startTime.toISOString(), lockRunId };
+  log.warn({ lockId, holder: workflowId }, 'a lock without a holder is removed');
+  await unlessGone(() => client.workflow.getHandle(lockId, lockRunId).terminate('Its holder has ended.'));
+  return undefined;
+}
+
+async function runs(client: Client, workflowId: string): Promise<boolean> {
+  if (workflowId === '') return false;
+  const holder = await unlessGone(() => client.workflow.getHandle(workflowId).describe());
+  return holder?.status.name === 'RUNNING';
+}
+
+/** Follows the lock by a long poll: whoever waits learns of its end at once, however long that takes. */
+async function untilEnded(client: Client, lockId: string, { lockRunId }: HeldLock, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await client.workflow.getHandle(lockId, lockRunId).result();
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof WorkflowFailedError || error instanceof WorkflowNotFoundError) return;
+      if (!isGrpcServiceError(error)) throw error;
+      // A server that is away holds no lock either: it is asked again when it is back.
+      await sleep(PAUSE, undefined, { signal });
+    }
+  }
+}
+
+async function unlessGone<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function purposeOf(memo: unknown): string {
+  const parsed = z.object({ purpose: z.string() }).safeParse(memo);
+  return parsed.success ? parsed.data.purpose : 'something';
+}
