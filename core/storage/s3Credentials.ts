@@ -33,7 +33,9 @@ export function credentialSource(backend: string, settings: S3BackendSettings): 
  */
 export function mayBeCredentials(error: unknown): boolean {
   const status = s3StatusOf(error);
-  return status === 400 || status === 401 || status === 403 || s3CodeOf(error) === 'ExpiredToken';
+  // versitygw answers 404 for a key id that it does not know, as if there were no bucket.
+  const unknown = ['XAdminUserNotFound', 'NoSuchBucket'].includes(s3CodeOf(error));
+  return status === 400 || status === 401 || status === 403 || unknown;
 }
 
 type Find = (options?: Record<string, unknown>) => Promise<AwsCredentialIdentity | undefined>;
