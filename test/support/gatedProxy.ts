@@ -17,13 +17,18 @@ export interface GatedProxy {
   gate: Gate;
   /** Connections made so far. */
   connections: number;
+  /** Breaks every connection there is, so that the gate is felt by all. */
+  drop(): void;
 }
 
 /** Stands before the shared S3 server and can fall silent in the middle of anything, as a network does. */
 export async function startGatedProxy(scope: Scope): Promise<GatedProxy> {
   const target = new URL(testS3().endpoint);
-  const proxy: GatedProxy = { endpoint: '', gate: {}, connections: 0 };
   const sockets = new Set<Socket>();
+  const drop = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  const proxy: GatedProxy = { endpoint: '', gate: {}, connections: 0, drop };
   const keep = (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', () => socket.destroy());
@@ -46,7 +51,7 @@ export async function startGatedProxy(scope: Scope): Promise<GatedProxy> {
     server.listen(0, '127.0.0.1', resolve);
   });
   scope.after(async () => {
-    for (const socket of sockets) socket.destroy();
+    drop();
     await new Promise((resolve) => {
       server.close(resolve);
     });
