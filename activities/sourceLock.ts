@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { isGrpcServiceError, WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import type { Dependencies } from './dependencies.ts';
 import type { HeldLock } from './lockSteps.ts';
 import type { StepContext } from './support/step.ts';
 
-/** Milliseconds. Those who wait come back one after the other, and most of them see that one was faster. */
+/** Milliseconds between two looks at a lock. */
+const INTERVAL = 1_000;
+/** Milliseconds. Those who waited come back one after the other, and most of them see that one was faster. */
 const LONGEST_COURTESY = 300;
-/** Milliseconds between two looks while Temporal cannot be asked. */
-const PAUSE = 5_000;
 
 export const findHolderStep =
   ({ log }: Dependencies) =>
@@ -18,11 +18,16 @@ export const findHolderStep =
 
 export const waitForLockStep =
   ({ log }: Dependencies) =>
-  async (context: StepContext, lockId: string, held: HeldLock): Promise<HeldLock | undefined> => {
-    const { client } = Context.current();
-    const asking = { client, log, asking: context.workflowId };
-    await untilEnded(client, lockId, held, context.signal);
-    await sleep(Math.random() * LONGEST_COURTESY, undefined, { signal: context.signal });
+  async ({ workflowId, signal }: StepContext, lockId: string, held: HeldLock): Promise<HeldLock | undefined> => {
+    const asking = { client: Context.current().client, log, asking: workflowId };
+    const pause = (milliseconds: number) => sleep(milliseconds, undefined, { signal });
+    let holder: HeldLock | undefined = held;
+    while (holder?.lockRunId === held.lockRunId) {
+      await pause(INTERVAL);
+      holder = await findHolder(asking, lockId);
+    }
+    if (holder !== undefined) return holder;
+    await pause(Math.random() * LONGEST_COURTESY);
     return findHolder(asking, lockId);
   };
 
@@ -52,22 +57,6 @@ async function runs(client: Client, workflowId: string): Promise<boolean> {
   if (workflowId === '') return false;
   const holder = await unlessGone(() => client.workflow.getHandle(workflowId).describe());
   return holder?.status.name === 'RUNNING';
-}
-
-/** Follows the lock by a long poll: whoever waits learns of its end at once, however long that takes. */
-async function untilEnded(client: Client, lockId: string, { lockRunId }: HeldLock, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    try {
-      await client.workflow.getHandle(lockId, lockRunId).result();
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof WorkflowFailedError || error instanceof WorkflowNotFoundError) return;
-      if (!isGrpcServiceError(error)) throw error;
-      // A server that is away holds no lock either: it is asked again when it is back.
-      await sleep(PAUSE, undefined, { signal });
-    }
-  }
 }
 
 async function unlessGone<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {

@@ -1,6 +1,7 @@
 import {
   ApplicationFailure,
   CancellationScope,
+  getExternalWorkflowHandle,
   ParentClosePolicy,
   startChild,
   workflowInfo,
@@ -84,7 +85,8 @@ async function startLock(workflowId: string, source: string, purpose: string): P
 /** Waits for the lock's end, so that whoever comes after this run finds it free. */
 async function release(lock: Lock): Promise<void> {
   try {
-    await lock.signal(releaseSignal);
+    // By its id: a child handle reaches no child that was started before this run was reset.
+    await getExternalWorkflowHandle(lock.workflowId, lock.firstExecutionRunId).signal(releaseSignal);
     await lock.result();
   } catch {
     // Somebody ended it by hand before: it is free, and that is all that was wanted.
