@@ -116,7 +116,7 @@ test('[12] a backup many times as large as the spool goes through it, and the li
   const here = await ground(t);
   const backends = [await here.backend('one'), await here.backend('two')];
   const attempt = await here.begin(backends);
-  const uploads = backends.map(here.upload);
+  const uploads = backends.map((backend) => here.upload(backend));
   const most = await write(attempt);
   assert.ok(most <= LIMIT * SEGMENT, `${most} bytes`);
   for (const upload of uploads) assert.equal((await upload).bytes, BYTES.length);
@@ -156,10 +156,9 @@ test('[12] [19] a backend whose upload was given up is not waited for', async (t
 
 test('[12] backends that are all slow, or that the backup needs, hold the dump back and do not fail it', async (t) => {
   const here = await ground(t);
-  const slowly = () => sleep(40);
-  const [slow, slower] = [await here.backend('slow', slowly), await here.backend('slower', () => sleep(90))];
+  const [slow, slower] = [await here.backend('slow', () => sleep(40)), await here.backend('slower', () => sleep(90))];
   const attempt = await here.begin([slow, slower], { required: 2, patience: 3_000 });
-  const uploads = [slow, slower].map(here.upload);
+  const uploads = [slow, slower].map((backend) => here.upload(backend));
   const most = await write(attempt);
   assert.ok(most <= LIMIT * SEGMENT, `${most} bytes`);
   await Promise.all(uploads);
@@ -183,13 +182,14 @@ test('[12] [14] when no backend takes anything for too long the dump fails, and 
       onProgress: () => undefined,
     }),
   );
+  const over = Promise.all(uploads.map((upload) => assert.rejects(upload, /over/)));
   await assert.rejects(write(attempt), (error) => {
     assert.ok(isHoldfastError(error, 'SpoolFailed'));
     assert.match(`${error.message} ${error.advice}`, /limit.*one, two took nothing for 500 ms.*spool\.limit/);
     return true;
   });
   ended.abort(new Error('over'));
-  for (const upload of uploads) await assert.rejects(upload, /over/);
+  await over;
 });
 
 test('[12] the dump that waits for room ends with its signal', async (t) => {
@@ -245,7 +245,7 @@ test('[14] an object that is complete is not sent again by the next try, unless 
   const attempt = await here.begin([backend]);
   await write(attempt, BYTES.subarray(0, 3 * SEGMENT));
   await here.upload(backend);
-  assert.deepEqual(sent.toSorted(), [1, 2, 3]);
+  assert.deepEqual(new Set(sent), new Set([1, 2, 3]));
   const again = await here.upload(backend);
   assert.deepEqual([again.resumedBytes, again.objects], [3 * SEGMENT, 1]);
   assert.equal(sent.length, 3);
