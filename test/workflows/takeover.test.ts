@@ -86,8 +86,8 @@ test('[2] [33] a dump that fails by itself thrice has failed, whatever its worke
   const { workflowId, result } = await startBackup();
   const failed = assert.rejects(result);
   for (let failure = 0; failure < 3; failure += 1) {
-    const { signal } = await haltDumps(worker, async () => true);
-    signal('SIGKILL');
+    const dump = await haltDumps(worker, async () => true);
+    dump.signal('SIGKILL');
     if (failure === 2) break;
     await until('the end of the dump', async () => {
       const dumping = (await descendantsOf(worker.pid)).some(readsRows);

@@ -10,7 +10,7 @@ import {
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { LockHolder } from '../../core/lockHolder.ts';
 import { releaseSignal, sourceLock } from '../sourceLock.ts';
-import { findHolder, waitForLock } from './steps.ts';
+import { findLock, waitForLock } from './steps.ts';
 
 export interface SourceLockOptions {
   /** What the run does, e.g. `backup`. */
@@ -43,22 +43,18 @@ export async function withSourceLock<Result>(
   }
 }
 
-/** E.g. `lock-shop@holdfast`, `lock-shop.heal@holdfast`: one per source, scope, and set of workers. */
-export function lockIdOf(source: string, scope: string | undefined, taskQueue: string): string {
-  return `lock-${source}${scope === undefined ? '' : `.${scope}`}@${taskQueue}`;
-}
-
 async function take(source: string, options: SourceLockOptions): Promise<Lock> {
-  const lockId = lockIdOf(source, options.scope, workflowInfo().taskQueue);
   for (;;) {
-    const lock = await startLock(lockId, source, options.purpose);
-    if (lock !== undefined) return lock;
-    let holder = await findHolder(lockId);
+    const { lockId, held } = await findLock(source, options.scope);
+    let holder = held;
     while (holder !== undefined) {
       if (options.whenBusy === 'refuse') throw busy(source, holder);
       options.onWaiting(holder);
       holder = await waitForLock.executeWithOptions({ summary: `held by ${holder.workflowId}` }, [lockId, holder]);
     }
+    const lock = await startLock(lockId, source, options.purpose);
+    // Else somebody was faster.
+    if (lock !== undefined) return lock;
   }
 }
 
