@@ -35,6 +35,7 @@ import {
   type BackupRun,
   type CopyRun,
 } from './support/backupRun.ts';
+import { allowBandwidthChanges } from './support/bandwidth.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { cleanUp, takeBack } from './support/cleanUp.ts';
 import { describeLostHost, hostGone, isHostGone, lostTheHost } from './support/lostHost.ts';
@@ -64,6 +65,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
     { description: 'Sent by running steps; not for hands.' },
   );
+  allowBandwidthChanges(run, show);
 
   const lock: SourceLockOptions = {
     purpose: 'backup',

@@ -197,6 +197,8 @@ export interface CopyProgress {
   readonly state: CopyState;
   readonly uploadedBytes: number;
   readonly verifiedBytes: number;
+  /** Bytes a second that an operator allowed this run, or null for no limit. Missing: what the configuration says. */
+  readonly bandwidth?: number | null;
   readonly problem?: string;
 }
 

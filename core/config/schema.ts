@@ -71,7 +71,11 @@ const spool = z.strictObject({
     .describe(
       "The worker's staging directory, absolute or from the folder of holdfast.yaml. It holds ciphertext only.",
     ),
-  limit: byteSize.prefault('50GiB').describe('The most the spool may hold.'),
+  limit: byteSize
+    .prefault('50GiB')
+    .describe(
+      'The most the spool may hold, of all backups together. At the limit a backend that lags far behind is left for healing, so that the dump goes on.',
+    ),
   takeoverAfter: duration
     .refine((milliseconds) => milliseconds >= 10_000, 'expected at least 10s: a worker that restarts is not gone')
     .prefault('5m')
@@ -115,6 +119,11 @@ const keys = z.discriminatedUnion('type', [
   }),
 ]);
 
+const bandwidth = byteSize
+  .refine((bytes) => bytes > 0, 'expected at least 1 byte a second; to stop uploads, pause the schedule')
+  .optional()
+  .describe('Most bytes a second to send to it, over all runs of a worker, on average. Unset: as fast as it goes.');
+
 const localBackend = z.strictObject({
   type: z.literal('local').describe('A directory.'),
   path: z
@@ -123,6 +132,7 @@ const localBackend = z.strictObject({
     .describe(
       'Directory that holds the copies, absolute or from the folder of holdfast.yaml. It must exist: a missing mount is not created over.',
     ),
+  bandwidth,
 });
 
 const s3Backend = z.strictObject({
@@ -170,6 +180,7 @@ const s3Backend = z.strictObject({
   requestTimeout: duration
     .prefault('60s')
     .describe('A request without any progress for this long is given up and tried again.'),
+  bandwidth,
 });
 
 const database = z.strictObject({
@@ -251,6 +262,14 @@ const floors = z.strictObject({
   allowEmpty: z.boolean().default(false).describe('Accept a database without a single table.'),
 });
 
+const uploads = z.strictObject({
+  retryFor: duration
+    .prefault('1h')
+    .describe(
+      'How long a backend that fails is tried again before its copy is given up; counted from its first failure since it last made progress.',
+    ),
+});
+
 const plan = z.strictObject({
   source: name.describe('Name of the source.'),
   kind: z.enum(BACKUP_KINDS).default('full').describe('What of the source to back up.'),
@@ -273,7 +292,12 @@ const plan = z.strictObject({
     .default('fingerprints')
     .describe('What is recorded about every table inside the snapshot, to reconcile a restore with.'),
   floors: floors.prefault({}).describe('What is too small to be believed.'),
-  stallTimeout: duration.prefault('15m').describe('A dump that hands out no byte for this long is ended.'),
+  uploads: uploads.prefault({}).describe('How patient uploads are.'),
+  stallTimeout: duration
+    .prefault('15m')
+    .describe(
+      'A dump that hands out no byte for this long is ended, and so is one that waits this long for room in a full spool.',
+    ),
 });
 
 export const configurationSchema = z.strictObject({

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Pace } from './pace.ts';
 
 /**
  * One storage: a local directory or a bucket. The whole of what the rest of Holdfast may ask of it.
@@ -12,6 +13,8 @@ import type { Readable } from 'node:stream';
 export interface Backend {
   readonly name: string;
   readonly type: 'local' | 's3';
+  /** How fast it is sent to. `put` and `putSegment` keep to it by themselves, tries of a request included. */
+  readonly pace: Pace;
 
   /**
    * Stores a small object whole (at most one segment). Atomic: a reader sees all of it or nothing. Durable when it

@@ -10,6 +10,7 @@ import {
 import { HoldfastError } from '../errors.ts';
 import type { Backend, PutOptions, SegmentHashes, StoredObject } from './backend.ts';
 import { checkKey, checkPrefix } from './keys.ts';
+import { createPace } from './pace.ts';
 import { connectS3, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
 import { openS3Download } from './s3Download.ts';
 import { isObjectMissing, s3CodeOf, s3StatusOf } from './s3Errors.ts';
@@ -19,7 +20,8 @@ import { abortS3Upload, listS3Uploads } from './s3Uploads.ts';
 
 /** A bucket of an S3-compatible service as a backend. Throws InvalidConfiguration; connects on first use. */
 export function openS3Backend(name: string, settings: S3BackendSettings): Backend {
-  const s3 = connectS3(name, settings);
+  const pace = createPace(settings.bandwidth ?? null);
+  const s3 = connectS3(name, settings, pace);
   const head = headWith(s3);
   const objects: ObjectAccess = {
     head,
@@ -30,6 +32,7 @@ export function openS3Backend(name: string, settings: S3BackendSettings): Backen
   return {
     name,
     type: 's3',
+    pace,
     put: async (key, body, options = {}) => {
       checkKey(name, s3.prefix + key);
       return put(s3, head, key, body, options);

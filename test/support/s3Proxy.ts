@@ -19,7 +19,7 @@ export interface WireRequest {
 
 export type Fault =
   /** Answers in the server's place, with more XML in the error where given; the request does not reach it. */
-  | { kind: 'answer'; status: number; code?: string; detail?: string }
+  | { kind: 'answer'; status: number; code?: string; detail?: string; headers?: Readonly<Record<string, string>> }
   /** Answers with a web page in the server's place, or with the body given. */
   | { kind: 'page'; status: number; body?: string }
   /** Takes effect on the server, then the connection breaks without an answer. */
@@ -98,7 +98,7 @@ async function handle(proxy: S3Proxy, target: URL, incoming: IncomingMessage, ou
   if (fault?.kind === 'reset') incoming.socket.resetAndDestroy();
   else if (fault?.kind === 'page')
     outgoing.writeHead(fault.status).end(fault.body ?? '<html><body>Welcome</body></html>');
-  else if (fault?.kind === 'answer') answerError(outgoing, fault.status, fault.code, fault.detail);
+  else if (fault?.kind === 'answer') answerError(outgoing, fault.status, fault.code, fault.detail, fault.headers);
   else await forward(target, request, incoming, outgoing, fault);
 }
 
@@ -142,10 +142,16 @@ async function forward(
   }
 }
 
-function answerError(outgoing: ServerResponse, status: number, code: string | undefined, detail = ''): void {
+function answerError(
+  outgoing: ServerResponse,
+  status: number,
+  code: string | undefined,
+  detail = '',
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const body =
     code === undefined ? '' : `<Error><Code>${code}</Code><Message>said the proxy</Message>${detail}</Error>`;
-  outgoing.writeHead(status, { 'content-type': 'application/xml' }).end(body);
+  outgoing.writeHead(status, { 'content-type': 'application/xml', ...headers }).end(body);
 }
 
 function operationOf(method: string, query: URLSearchParams): string {
