@@ -7,13 +7,15 @@ import { preflightStep } from './preflight.ts';
 import { publishStep } from './publish.ts';
 import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
+import { assignSweepStep, sweepBackendStep, sweepSpoolStep } from './sweep.ts';
 import { asActivity } from './support/step.ts';
+import type { SweepSteps } from './sweepSteps.ts';
 import { uploadStep } from './upload.ts';
 import { findCopiesStep, recordVerdictsStep, verifyCopyStep } from './verification.ts';
 import type { VerifySteps } from './verifySteps.ts';
 
 /** Every activity a worker offers, over the dependencies it was built with. */
-export function createActivities(dependencies: Dependencies): BackupSteps & VerifySteps {
+export function createActivities(dependencies: Dependencies): BackupSteps & VerifySteps & SweepSteps {
   return {
     preflight: asActivity(preflightStep(dependencies)),
     dump: asActivity(dumpStep(dependencies)),
@@ -27,5 +29,8 @@ export function createActivities(dependencies: Dependencies): BackupSteps & Veri
     findCopies: asActivity(findCopiesStep(dependencies)),
     verifyCopy: asActivity(verifyCopyStep(dependencies)),
     recordVerdicts: asActivity(recordVerdictsStep(dependencies)),
+    assignSweep: asActivity(assignSweepStep(dependencies)),
+    sweepBackend: asActivity(sweepBackendStep(dependencies)),
+    sweepSpool: asActivity(sweepSpoolStep(dependencies)),
   };
 }

@@ -27,6 +27,7 @@ import {
 } from '../core/backup/run.ts';
 import { backupId } from '../core/repository/backupId.ts';
 import { recordBackup } from './recordBackup.ts';
+import { announceWrites } from './support/announceWrites.ts';
 import { describeProgress } from './support/backupDetails.ts';
 import {
   assign,
@@ -53,6 +54,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
+  announceWrites({ source: run.source, backup: run.id });
   const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(

@@ -1,3 +1,4 @@
 export { backup } from './backup.ts';
 export { recordBackup } from './recordBackup.ts';
+export { sweep } from './sweep.ts';
 export { verify } from './verify.ts';

@@ -1,5 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { HoldfastError, messageOf } from '../../core/errors.ts';
+import type { AskLiveRuns } from '../../core/sweep/liveRuns.ts';
+import { liveRunsOf } from './liveRuns.ts';
 
 /** What a step gets from Temporal, in words of its own: core knows nothing of Temporal. */
 export interface StepContext {
@@ -11,6 +13,8 @@ export interface StepContext {
   readonly runId: string;
   /** Tells the workflow something by signal. */
   signalWorkflow(name: string, payload: unknown): Promise<void>;
+  /** Which runs are under way that may write. Rejects with `TemporalUnreachable`. */
+  readonly liveRuns: AskLiveRuns;
 }
 
 const HEARTBEAT_INTERVAL = 2_000;
@@ -53,6 +57,7 @@ function contextOf(activity: Context, checkpoint: (details: unknown) => void): S
     workflowId,
     runId,
     signalWorkflow: (name, payload) => activity.client.workflow.getHandle(workflowId, runId).signal(name, payload),
+    liveRuns: () => liveRunsOf(activity.client),
   };
 }
 

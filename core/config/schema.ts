@@ -270,6 +270,12 @@ const plan = z.strictObject({
   stallTimeout: duration.prefault('15m').describe('A dump that hands out no byte for this long is ended.'),
 });
 
+const maintenance = z.strictObject({
+  sweepAfter: duration
+    .prefault('24h')
+    .describe('What a dead run left behind is swept once it is older than this. A run that lives is never swept.'),
+});
+
 export const configurationSchema = z.strictObject({
   catalog: catalog.describe('The index of all backups.'),
   temporal: temporal.prefault({}).describe('The Temporal server.'),
@@ -278,6 +284,7 @@ export const configurationSchema = z.strictObject({
   backends: z.record(name, z.discriminatedUnion('type', [localBackend, s3Backend])).describe('Storages by name.'),
   sources: z.record(name, source).describe('Applications by name.'),
   plans: z.record(name, plan).default({}).describe('Plans by name.'),
+  maintenance: maintenance.prefault({}).describe('What Holdfast does for itself.'),
 });
 
 export type SecretReference = z.infer<typeof secretReference>;
