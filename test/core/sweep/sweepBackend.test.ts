@@ -2,14 +2,17 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { PutObjectLegalHoldCommand, S3Client } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../../../core/errors.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
 import { openBackend } from '../../../core/storage/openBackend.ts';
+import type { S3BackendSettings } from '../../../core/storage/s3Profiles.ts';
 import type { LiveRun } from '../../../core/sweep/liveRuns.ts';
 import { sweepBackend, type SweepBackendOptions } from '../../../core/sweep/sweepBackend.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
 import { collect, hashesOf, patterned } from '../../support/segments.ts';
+import { startS3Proxy } from '../../support/s3Proxy.ts';
 import { createBucket } from '../../support/servers.ts';
 
 /** What a sweep takes and what it leaves, on a directory and on a real S3 server. */
@@ -143,10 +146,7 @@ test('a claimed folder keeps its objects and loses its uploads; one of an unknow
   await beginUpload(backend, `${stranger}media.tar.zst.enc`);
   const report = await sweepBackend(optionsFor(backend, { findClaim: async () => 'somebody needs them' }));
   assert.deepEqual(report.swept, [{ folder: DEAD, objects: 0, uploads: 1, bytes: 0 }]);
-  assert.deepEqual(
-    report.kept.map(({ folder }) => folder),
-    [stranger, DEAD].toSorted((a, b) => Number(a === DEAD) - Number(b === DEAD) || 0).toSorted(),
-  );
+  assert.deepEqual(report.kept.map(({ folder }) => folder).toSorted(), [DEAD, stranger]);
   assert.equal((await keysOf(backend)).length, 2);
   assert.equal((await collect(backend.listUploads(''))).length, 1);
 });
@@ -180,25 +180,34 @@ test('[18] more than 1,000 objects and 1,000 uploads of a dead run are swept to 
   assert.deepEqual(await collect(backend.listUploads('')), []);
 });
 
-test('[22] a deletion that Object Lock refuses is reported, and keeps nothing else from being swept', async (t) => {
-  const backend = openBackend('locked', s3Settings(await createBucket(t)));
+test('[22] a deletion that is refused is reported, and keeps nothing else from being swept', async (t) => {
+  const proxy = await startS3Proxy(t);
+  const backend = openBackend('locked', s3Settings(await createBucket(t), { endpoint: proxy.endpoint }));
   t.after(() => backend.close());
-  const second = 'shop/manual/20260103T020000Z-dead01/database.dump.zst.enc';
-  await put(backend, DATABASE, `${DEAD}media.tar.zst.enc`, second);
-  const refusing: Backend = {
-    ...backend,
-    delete: async (key, signal) => {
-      if (key === DATABASE) throw new HoldfastError('BackendRefused', `locked: ${key} is locked`);
-      await backend.delete(key, signal);
-    },
-  };
-  const report = await sweepBackend(optionsFor(refusing));
-  assert.deepEqual(report.problems, [`locked: ${DATABASE} is locked`]);
+  await put(backend, DATABASE, `${DEAD}media.tar.zst.enc`, DATABASE.replace('dead00', 'dead01'));
+  proxy.fault = ({ operation, path }) =>
+    operation === 'DeleteObject' && path.endsWith(DATABASE)
+      ? { kind: 'answer', status: 403, code: 'AccessDenied' }
+      : undefined;
+  const report = await sweepBackend(optionsFor(backend));
+  assert.equal(report.problems.length, 1);
+  assert.match(report.problems[0] ?? '', /^backend locked: cannot delete .*dead00\/database\.dump\.zst\.enc: /);
   assert.deepEqual(
     report.swept.map(({ objects }) => objects),
     [1, 1],
   );
   assert.deepEqual(await keysOf(backend), [DATABASE]);
+});
+
+test('[22] on a bucket with Object Lock a sweep hides what it removes, once', async (t) => {
+  const settings = s3Settings(await createBucket(t, { objectLock: true }));
+  const backend = openBackend('locked', settings);
+  t.after(() => backend.close());
+  await put(backend, DATABASE);
+  await holdLegally(settings, DATABASE);
+  assert.deepEqual((await sweepBackend(optionsFor(backend))).problems, []);
+  assert.deepEqual(await keysOf(backend), []);
+  assert.deepEqual((await sweepBackend(optionsFor(backend))).swept, []);
 });
 
 test('remnants of probes are swept once they are an hour old', async (t) => {
@@ -242,6 +251,21 @@ function optionsFor(backend: Backend, changes: Partial<SweepBackendOptions> = {}
     signal: new AbortController().signal,
     ...changes,
   };
+}
+
+async function holdLegally({ bucket, endpoint, region, accessKeyId, secretAccessKey }: S3BackendSettings, key: string) {
+  assert.ok(endpoint && region && accessKeyId && secretAccessKey);
+  const client = new S3Client({
+    endpoint,
+    region,
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+  });
+  try {
+    await client.send(new PutObjectLegalHoldCommand({ Bucket: bucket, Key: key, LegalHold: { Status: 'ON' } }));
+  } finally {
+    client.destroy();
+  }
 }
 
 async function put(backend: Backend, ...keys: string[]): Promise<void> {
