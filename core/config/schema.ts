@@ -159,7 +159,15 @@ const s3Backend = z.strictObject({
   checksum: z
     .enum(['sha256', 'md5', 'none'])
     .optional()
-    .describe("Integrity header sent with each body. Unset: the provider's."),
+    .describe(
+      "Integrity header sent with each body. Unset: what `holdfast storage probe --save` found, else the provider's.",
+    ),
+  conditionalPut: z
+    .enum(['yes', 'no', 'maybe'])
+    .optional()
+    .describe(
+      "Whether the service keeps `If-None-Match` on a put; `maybe` looks before too. Unset: what `holdfast storage probe --save` found, else the provider's.",
+    ),
   concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
   requestTimeout: duration
     .prefault('60s')

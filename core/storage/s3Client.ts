@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../errors.ts';
 import type { SegmentHashes } from './backend.ts';
+import type { LearnedProfile } from './probe/report.ts';
 import { s3Error } from './s3Errors.ts';
 import { s3ProfileOf, type S3BackendSettings, type S3Profile } from './s3Profiles.ts';
 
@@ -30,8 +31,8 @@ export interface RequestOptions {
   readonly abortSignal?: AbortSignal;
 }
 
-export function connectS3(backend: string, settings: S3BackendSettings): S3Connection {
-  const profile = s3ProfileOf(backend, settings);
+export function connectS3(backend: string, settings: S3BackendSettings, learned?: LearnedProfile): S3Connection {
+  const profile = s3ProfileOf(backend, settings, learned);
   const { requestTimeout } = settings;
   const agentOptions = { keepAlive: true, maxSockets: MAXIMUM_SOCKETS };
   const agents = { httpAgent: new HttpAgent(agentOptions), httpsAgent: new HttpsAgent(agentOptions) };
