@@ -18,9 +18,9 @@ const UNDER_WAY = `CloseTime IS NULL AND WorkflowType IN (${WRITING_WORKFLOWS.ma
 export async function liveRunsOf(client: Pick<Client, 'workflow'>): Promise<LiveRun[]> {
   const runs: LiveRun[] = [];
   try {
-    for await (const { workflowId, memo } of client.workflow.list({ query: UNDER_WAY })) {
+    for await (const { workflowId, memo, startTime } of client.workflow.list({ query: UNDER_WAY })) {
       const said = memoOfWriter.safeParse(memo);
-      runs.push({ run: workflowId, ...(said.success && said.data[WRITES_MEMO]) });
+      runs.push({ run: workflowId, startedAt: startTime, ...(said.success && said.data[WRITES_MEMO]) });
     }
   } catch (error) {
     throw new HoldfastError(

@@ -1,9 +1,11 @@
+import { parseBackupId } from '../repository/backupId.ts';
 import type { Writes } from './writers.ts';
 
 /** A run under way that may write. What it did not say it may write is unset. */
 export interface LiveRun extends Partial<Writes> {
   /** Its name, for whoever wants to look at it. */
   readonly run: string;
+  readonly startedAt?: Date | undefined;
 }
 
 /** Asks which runs are under way. Rejects when that cannot be known; nothing is removed then. */
@@ -37,8 +39,18 @@ export function writerFinder(ask: AskLiveRuns): FindWriter {
   };
 }
 
-/** In doubt a run may: one that names no backup writes to all of its source, one that names nothing writes anywhere. */
-function mayWrite({ source, backup }: LiveRun, remains: Remains): boolean {
-  if (backup !== undefined) return backup === remains.backup;
-  return source === undefined || remains.source === undefined || source === remains.source;
+/**
+ * In doubt a run may: one that names nothing writes anywhere, one that names no backup writes to all of its source. One
+ * that names a backup may have to begin again under a new id, which it says a moment later: whatever began since it did
+ * can be its own.
+ */
+function mayWrite({ source, backup, startedAt }: LiveRun, remains: Remains): boolean {
+  if (backup === remains.backup) return true;
+  if (source !== undefined && remains.source !== undefined && source !== remains.source) return false;
+  return backup === undefined || (startedAt !== undefined && beganSince(remains.backup, startedAt));
+}
+
+/** Ids carry whole seconds. */
+function beganSince(backup: string, time: Date): boolean {
+  return parseBackupId(backup).time.getTime() >= Math.floor(time.getTime() / 1_000) * 1_000;
 }

@@ -35,9 +35,9 @@ test('[13] [21] a live backup is not touched, however small the age: it ends ver
   const running = app.backup('shop', '--kind', 'database');
   const dump = await haltedInTheMiddle();
   t.after(() => dump.signal('SIGCONT'));
-  const before = await remains();
-  assert.ok(before.spool.length === 1 && before.uploads.length > 0, JSON.stringify(before));
-  const [backup = ''] = before.spool;
+  const first = await remains();
+  assert.ok(first.spool.length === 1 && first.uploads.length > 0, JSON.stringify(first));
+  const [backup = ''] = first.spool;
 
   // Until it is judged by the run that lives, and no longer by its age.
   const judged = await until('the run to be asked for', async () => {
@@ -54,9 +54,9 @@ test('[13] [21] a live backup is not touched, however small the age: it ends ver
   assert.ok(judged.length >= 2, 'in the spool and on a backend');
   // What was under way went on meanwhile: an upload may have become an object, and no more.
   const after = await remains();
-  assert.deepEqual(after.spool, before.spool);
-  for (const key of before.objects) assert.ok(after.objects.includes(key), key);
-  for (const key of before.uploads) assert.ok(after.uploads.includes(key) || after.objects.includes(key), key);
+  assert.deepEqual(after.spool, first.spool);
+  for (const key of first.objects) assert.ok(after.objects.includes(key), key);
+  for (const key of first.uploads) assert.ok(after.uploads.includes(key) || after.objects.includes(key), key);
 
   dump.signal('SIGCONT');
   const { code, document } = await running;

@@ -20,9 +20,9 @@ export interface ChecksumFindings {
 const CHECKED = 'accepted, a wrong one is refused';
 const UNCHECKED = 'accepted, and a wrong one too';
 
-/** The text for which the catalogue of CRCs (reveng) gives the check value of CRC-64/NVME, and that value. */
+/** The text for which every catalogue of CRCs gives a check value: that of CRC-64/NVME is ae8b14860a799888. */
 const BODY = Buffer.from('123456789');
-const CRC64NVME = Buffer.from('ae8b14860a799888', 'hex').toString('base64');
+const crc64nvme = (hex: string) => ({ ChecksumCRC64NVME: Buffer.from(hex, 'hex').toString('base64') });
 const WRONG = Buffer.from('987654321');
 
 const INTEGRITY: Readonly<Record<ChecksumKind, (body: Buffer) => Partial<PutObjectCommandInput>>> = {
@@ -36,9 +36,7 @@ export async function probeChecksums(space: S3Space): Promise<ChecksumFindings> 
   const { profile, settings } = space.s3;
   const sha256 = await tryChecksum(space, 'sha256', INTEGRITY.sha256(BODY), INTEGRITY.sha256(WRONG));
   const md5 = await tryChecksum(space, 'md5', INTEGRITY.md5(BODY), INTEGRITY.md5(WRONG));
-  const wrongCrc = Buffer.from(CRC64NVME, 'base64').reverse().toString('base64');
-  const crc = { ChecksumCRC64NVME: CRC64NVME };
-  const crc64 = await tryChecksum(space, 'crc64nvme', crc, { ChecksumCRC64NVME: wrongCrc });
+  const crc64 = await tryChecksum(space, 'crc64nvme', crc64nvme('ae8b14860a799888'), crc64nvme('0000000000000000'));
   const found: Readonly<Record<ChecksumKind, string>> = { sha256, md5, none: UNCHECKED };
   const best = bestOf(found, profile.checksum);
   if (best === 'none') await requireAnyPut(space);

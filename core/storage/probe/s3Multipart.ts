@@ -24,8 +24,8 @@ export async function probeMultipart(
   checksum: ChecksumKind,
   { complete }: { complete: boolean },
 ): Promise<ProbeFinding[]> {
-  const { s3, at } = space;
-  const target = at('multipart');
+  const { s3 } = space;
+  const target = space.at('multipart');
   const begun = await space.attempt('begin the upload of', (options) =>
     s3.client.send(
       new CreateMultipartUploadCommand({

@@ -52,7 +52,6 @@ test('a profile learns of a probe of the same storage, and the configuration has
   assert.equal(await lookUp('store', { ...SETTINGS, bucket: 'another' }), undefined);
   assert.equal(await lookUp('unknown', SETTINGS), undefined);
 
-  const told = ({ checksum, conditionalPut }: ReturnType<typeof s3ProfileOf>) => [checksum, conditionalPut];
   assert.deepEqual(told(s3ProfileOf('store', SETTINGS)), ['sha256', 'maybe']);
   assert.deepEqual(told(s3ProfileOf('store', SETTINGS, learned)), ['md5', 'no']);
   const explicit = { ...SETTINGS, checksum: 'none', conditionalPut: 'yes' } as const;
@@ -61,12 +60,22 @@ test('a profile learns of a probe of the same storage, and the configuration has
 
 test('a catalog that is away or hangs stops nobody: the profile holds', async () => {
   const reasons: string[] = [];
-  const away = () => Promise.reject(new HoldfastError('CatalogUnavailable', 'nobody answers'));
   assert.equal(await learnedFrom(away, (reason) => reasons.push(reason))('store', SETTINGS), undefined);
-  const hanging = () => new Promise<Catalog>(() => undefined);
   assert.equal(await learnedFrom(hanging, (reason) => reasons.push(reason))('store', SETTINGS), undefined);
   assert.deepEqual(reasons, ['nobody answers', 'the catalog does not answer']);
 });
+
+function told({ checksum, conditionalPut }: ReturnType<typeof s3ProfileOf>): string[] {
+  return [checksum, conditionalPut];
+}
+
+function away(): Promise<Catalog> {
+  return Promise.reject(new HoldfastError('CatalogUnavailable', 'nobody answers'));
+}
+
+function hanging(): Promise<Catalog> {
+  return new Promise(() => undefined);
+}
 
 async function migratedCatalog(t: TestContext): Promise<Catalog> {
   const catalog = openCatalog(urlOf(await createDatabase(t)));

@@ -46,7 +46,6 @@ test('a bucket of versitygw is as the generic profile says, and nothing of the p
 
 test('a service that ignores or refuses If-None-Match is found out, whatever its profile says', async (t) => {
   const { settings, proxy } = await bucket(t);
-  const conditional = ({ headers }: WireRequest) => headers['if-none-match'] !== undefined;
   proxy.fault = (request) =>
     conditional(request) ? { kind: 'answer', status: 501, code: 'NotImplemented' } : undefined;
   const refused = await probeBackend('store', { ...settings, provider: 'aws' }, signal);
@@ -164,6 +163,10 @@ test('a directory is probed too: links, modes, fsync, room; and nothing stays', 
   const missing = probeBackend('disk', { type: 'local', path: `${path}/missing` }, signal);
   await assert.rejects(missing, (error) => isHoldfastError(error) && error.type === 'BackendRefused');
 });
+
+function conditional({ headers }: WireRequest): boolean {
+  return headers['if-none-match'] !== undefined;
+}
 
 async function bucket(
   t: TestContext,

@@ -92,6 +92,13 @@ for (const [kind, open] of Object.entries(storages)) {
       'dead00shop',
       'dead00wiki',
     ]);
+    const since = (startedAt: string) => ({ run, source: 'shop', backup: 'of-now', startedAt: new Date(startedAt) });
+    assert.deepEqual(
+      await sweptWith(since('2026-01-03T02:00:00.900Z')),
+      ['dead00shop', 'dead00wiki'],
+      'it may have begun again',
+    );
+    assert.deepEqual((await sweptWith(since('2026-01-03T02:00:01Z'))).length, 3);
     assert.deepEqual(await sweptWith({ run, source: 'shop' }), ['dead00wiki'], 'a heal');
     assert.deepEqual(await sweptWith({ run }), [], 'a run that has not said anything yet');
     assert.equal((await keysOf(backend)).length, 3, 'a dry run removes nothing');
@@ -216,9 +223,8 @@ test('remnants of probes are swept once they are an hour old', async (t) => {
   await put(backend, 'holdfast-probe/0123/object');
   await beginUpload(backend, 'holdfast-probe/0123/upload');
   await mkdir(join(root, '.holdfast/uploads/00000000-0000-4000-8000-000000000000'), { recursive: true });
-  const inAnHour = (minutes: number) => new Date(Date.now() + minutes * 60_000);
-  assert.deepEqual((await sweepBackend(optionsFor(backend, { now: inAnHour(58) }))).swept, []);
-  const report = await sweepBackend(optionsFor(backend, { now: inAnHour(61) }));
+  assert.deepEqual((await sweepBackend(optionsFor(backend, { now: inMinutes(58) }))).swept, []);
+  const report = await sweepBackend(optionsFor(backend, { now: inMinutes(61) }));
   assert.deepEqual(report.swept, [{ folder: 'holdfast-probe/', objects: 1, uploads: 2, bytes: 10 }]);
   assert.deepEqual(await readdir(root), []);
 });
@@ -251,6 +257,10 @@ function optionsFor(backend: Backend, changes: Partial<SweepBackendOptions> = {}
     signal: new AbortController().signal,
     ...changes,
   };
+}
+
+function inMinutes(minutes: number): Date {
+  return new Date(Date.now() + minutes * 60_000);
 }
 
 async function holdLegally({ bucket, endpoint, region, accessKeyId, secretAccessKey }: S3BackendSettings, key: string) {
