@@ -1,4 +1,4 @@
-import { isHoldfastError, messageOf } from '../../errors.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../../errors.ts';
 import { connectS3, type S3Connection } from '../s3Client.ts';
 import type { S3BackendSettings } from '../s3Profiles.ts';
 import { newProbePrefix } from './probeKeys.ts';
@@ -22,13 +22,12 @@ export function s3PlaceOf({ provider, endpoint, accountId, region, bucket, prefi
 export async function probeS3(name: string, settings: S3BackendSettings, signal: AbortSignal): Promise<ProbeReport> {
   const s3 = connectS3(name, settings);
   const clock = watchClock(s3);
-  const prefix = newProbePrefix();
+  const space = openS3Space(s3, newProbePrefix(), signal);
   try {
-    const { findings, learned } = await tryAll(openS3Space(s3, prefix, signal)).catch(async (error: unknown) => {
-      await clearS3Space(s3, prefix);
-      throw error;
+    const { findings, learned } = await tryAll(space).catch(async (error: unknown) => {
+      throw withRemains(error, await clearS3Space(space));
     });
-    const leftBehind = await clearS3Space(s3, prefix);
+    const leftBehind = await clearS3Space(space);
     const all = [...findings, clockFinding(clock.skew())];
     return {
       backend: name,
@@ -43,6 +42,15 @@ export async function probeS3(name: string, settings: S3BackendSettings, signal:
     s3.client.destroy();
     s3.downloads.destroy();
   }
+}
+
+/** Who is told that nothing could be tried is told what lies there all the same. */
+function withRemains(error: unknown, leftBehind: readonly string[]): unknown {
+  // A storage that does not answer has nothing of ours, or nothing that could be named.
+  if (leftBehind.length === 0 || !isHoldfastError(error) || error.type !== 'Cancelled') return error;
+  return new HoldfastError(error.type, `${error.message}; the probe could not remove ${leftBehind.join('; ')}`, {
+    cause: error,
+  });
 }
 
 async function tryAll(space: S3Space): Promise<{ findings: ProbeFinding[]; learned: LearnedProfile }> {

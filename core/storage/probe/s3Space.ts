@@ -19,6 +19,8 @@ export interface S3Space {
   /** Of all its keys, below the backend's prefix; ends with a slash. */
   readonly prefix: string;
   readonly signal: AbortSignal;
+  /** Whether the bucket gave a version to anything that was put: a deletion leaves that version behind. */
+  readonly keepsVersions: boolean;
   /** The bucket and the full key of a name. */
   at(name: string): { readonly Bucket: string; readonly Key: string };
   /** A put as small as can be. */
@@ -36,15 +38,23 @@ export type Attempt<Answer> =
 
 export function openS3Space(s3: S3Connection, prefix: string, signal: AbortSignal): S3Space {
   const at = (name: string) => ({ Bucket: s3.bucket, Key: s3.prefix + prefix + name });
+  let keepsVersions = false;
   const space: S3Space = {
     s3,
     prefix,
     signal,
     at,
+    get keepsVersions() {
+      return keepsVersions;
+    },
     attempt: (action, send) => attemptWith(s3, prefix, signal, action, send),
-    put: (name, body, more = {}) => {
+    put: async (name, body, more = {}) => {
       const command = new PutObjectCommand({ ...at(name), Body: body, ...newObjectOptions(s3.settings), ...more });
-      return space.attempt('store', (options) => s3.client.send(signWithHash(command, sha256Of(body)), options));
+      const send = (options: { abortSignal: AbortSignal }) =>
+        s3.client.send(signWithHash(command, sha256Of(body)), options);
+      const put = await space.attempt('store', send);
+      if (put.accepted && isVersion(put.answer.VersionId)) keepsVersions = true;
+      return put;
     },
   };
   return space;
@@ -64,7 +74,7 @@ export function isNotImplemented({ status, code }: { readonly status: number; re
  * Removes whatever lies in the space: uploads, objects, and, where the bucket keeps versions and lets go of them, those
  * too. Gives what stayed, each with the reason. Goes on whatever happens, and never rejects.
  */
-export async function clearS3Space(s3: S3Connection, prefix: string): Promise<string[]> {
+export async function clearS3Space({ s3, prefix, keepsVersions }: S3Space): Promise<string[]> {
   const reasons = new Map<string, string>();
   const note = (what: string) => (error: unknown) => void reasons.set(what, messageOf(error));
   const attempt = async (what: string, work: () => Promise<unknown>) => {
@@ -83,9 +93,14 @@ export async function clearS3Space(s3: S3Connection, prefix: string): Promise<st
       await attempt(Key, () => s3.client.send(new DeleteObjectCommand({ Bucket: s3.bucket, Key })));
     }
   });
-  for (const version of await versionsIn(s3, prefix)) {
-    const what = `${version.Key}, version ${version.VersionId}`;
-    await attempt(what, () => s3.client.send(new DeleteObjectCommand({ Bucket: s3.bucket, ...version })));
+  // Not every service can list versions, and where none are kept nobody misses it.
+  if (keepsVersions) {
+    await attempt(`versions of ${s3.prefix}${prefix}`, async () => {
+      for (const version of await versionsIn(s3, prefix)) {
+        const what = `${version.Key}, version ${version.VersionId}`;
+        await attempt(what, () => s3.client.send(new DeleteObjectCommand({ Bucket: s3.bucket, ...version })));
+      }
+    });
   }
   return [...reasons].map(([what, why]) => `${what}: ${why}`);
 }
@@ -117,16 +132,16 @@ async function keysIn(s3: S3Connection, prefix: string): Promise<string[]> {
   return Contents.flatMap(({ Key }) => Key ?? []);
 }
 
-/** Who may not list versions, or keeps none, has none to remove. */
 async function versionsIn(s3: S3Connection, prefix: string): Promise<{ Key: string; VersionId: string }[]> {
-  try {
-    const { Versions = [], DeleteMarkers = [] } = await s3.client.send(
-      new ListObjectVersionsCommand({ Bucket: s3.bucket, Prefix: s3.prefix + prefix }),
-    );
-    return [...Versions, ...DeleteMarkers].flatMap(({ Key, VersionId }) =>
-      Key !== undefined && VersionId !== undefined && VersionId !== 'null' ? [{ Key, VersionId }] : [],
-    );
-  } catch {
-    return [];
-  }
+  const { Versions = [], DeleteMarkers = [] } = await s3.client.send(
+    new ListObjectVersionsCommand({ Bucket: s3.bucket, Prefix: s3.prefix + prefix }),
+  );
+  return [...Versions, ...DeleteMarkers].flatMap(({ Key, VersionId }) =>
+    Key !== undefined && isVersion(VersionId) ? [{ Key, VersionId }] : [],
+  );
+}
+
+/** `null` is the name of the one version in a bucket that keeps none. */
+function isVersion(id: string | undefined): id is string {
+  return id !== undefined && id !== 'null';
 }

@@ -7,7 +7,7 @@ import {
   PutBucketVersioningCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { isHoldfastError } from '../../../core/errors.ts';
+import { HoldfastError, isHoldfastError } from '../../../core/errors.ts';
 import { probeBackend } from '../../../core/storage/probe/probe.ts';
 import type { ProbeReport } from '../../../core/storage/probe/report.ts';
 import type { S3BackendSettings } from '../../../core/storage/s3Profiles.ts';
@@ -112,10 +112,10 @@ test('interrupted in the middle, it removes what it made', async (t) => {
   const { settings, proxy } = await bucket(t);
   const interrupted = new AbortController();
   proxy.fault = ({ operation }) => {
-    if (operation === 'UploadPart') interrupted.abort(new Error('enough'));
+    if (operation === 'UploadPart') interrupted.abort(new HoldfastError('Cancelled', 'enough'));
     return undefined;
   };
-  await assert.rejects(probeBackend('store', settings, interrupted.signal), /enough/);
+  await assert.rejects(probeBackend('store', settings, interrupted.signal), /^HoldfastError: enough$/);
   assert.deepEqual(await leftIn(settings), []);
 });
 
@@ -131,6 +131,20 @@ test('versions are removed too, and that a deletion only hides is told', async (
   assert.equal(foundOf(report, 'deletion'), 'hides');
   assert.deepEqual(report.leftBehind, []);
   assert.deepEqual(await leftIn(settings), []);
+});
+
+test('versions that may not be listed are said to stay', async (t) => {
+  const { settings, proxy } = await bucket(t);
+  await withClient((client) =>
+    client.send(
+      new PutBucketVersioningCommand({ Bucket: settings.bucket, VersioningConfiguration: { Status: 'Enabled' } }),
+    ),
+  );
+  proxy.fault = ({ query }) =>
+    query.has('versions') ? { kind: 'answer', status: 403, code: 'AccessDenied' } : undefined;
+  const report = await probeBackend('store', settings, signal);
+  assert.equal(report.state, 'differs');
+  assert.match(report.leftBehind.join('\n'), /^versions of holdfast-probe\/\w+\/: .*permission denied/);
 });
 
 test('a bucket with Object Lock is told of', async (t) => {
