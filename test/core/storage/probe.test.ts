@@ -52,6 +52,10 @@ test('a service that ignores or refuses If-None-Match is found out, whatever its
   assert.equal(refused.state, 'differs');
   assert.deepEqual(stateAndFound(refused, 'conditional put'), ['differs', 'refused (501 NotImplemented)']);
   assert.equal(refused.learned.conditionalPut, 'no');
+  proxy.fault = (request) => (conditional(request) ? { kind: 'answer', status: 200 } : undefined);
+  const ignored = await probeBackend('store', { ...settings, provider: 'aws' }, signal);
+  assert.deepEqual(stateAndFound(ignored, 'conditional put'), ['differs', 'ignored']);
+  assert.equal(ignored.learned.conditionalPut, 'no');
   // Whether it is used or not is open in the generic profile, so no answer is wrong.
   const generic = await probeBackend('store', settings, signal);
   assert.deepEqual([generic.state, generic.learned.conditionalPut], ['equal', 'no']);
