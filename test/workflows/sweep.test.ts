@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
@@ -14,6 +15,7 @@ import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 /** Sweeps beside real runs: a live one is never touched, and of a dead one nothing stays. */
 
 const scope = fileScope();
+const [LONG_DEAD, JUST_DEAD] = ['20260101T020000Z-long00', '20260101T020000Z-just00'];
 const SEGMENT = 5 * 2 ** 20;
 let app: Application;
 let worker: RunningWorker;
@@ -28,7 +30,23 @@ before(async () => {
   assert.ok(far?.type === 's3');
   app.settings.backends['far'] = { ...far, endpoint: proxy.endpoint };
   await app.save();
+  for (const backup of [LONG_DEAD, JUST_DEAD]) {
+    const attempt = join(app.spool, backup, 'attempt-0001');
+    await mkdir(attempt, { recursive: true, mode: 0o700 });
+    await writeFile(join(attempt, 'journal.jsonl'), '');
+  }
+  const longAgo = new Date('2026-01-01');
+  for (const path of ['attempt-0001/journal.jsonl', 'attempt-0001', '']) {
+    await utimes(join(app.spool, LONG_DEAD, path), longAgo, longAgo);
+  }
   worker = await app.startWorker();
+});
+
+test('[13] a worker that starts sweeps what dead runs left in its spool, if it is old enough', async () => {
+  const gone = async () => ((await remains()).spool.includes(LONG_DEAD) ? undefined : true);
+  await until('the oldest to be swept', gone);
+  assert.deepEqual((await remains()).spool, [JUST_DEAD]);
+  await rm(join(app.spool, JUST_DEAD), { recursive: true });
 });
 
 test('[13] [21] a live backup is not touched, however small the age: it ends verified', async (t) => {

@@ -45,7 +45,7 @@ for (const [kind, open] of Object.entries(storages)) {
       `${published}manifest.json`,
       // Ours by its folder, but no name that a part gets.
       `${DEAD}notes.txt`,
-      `${DEAD}deeper/database.dump.zst.enc`,
+      `${DEAD}deeper.enc/database.dump.zst.enc`,
       'shop/manual/20260101T020000Z-dead00.enc',
       'shop/hourly/20260101T020000Z-dead00/database.dump.zst.enc',
       'shop/manual/20260231T020000Z-dead00/database.dump.zst.enc',
