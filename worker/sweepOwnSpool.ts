@@ -25,7 +25,7 @@ export async function sweepOwnSpool({
   signal,
 }: OwnSpool): Promise<void> {
   const client = new Client({ connection, namespace });
-  const rules = { minimumAge: configuration.maintenance.sweepAfter, dryRun: false };
+  const rules = { minimumAge: configuration.maintenance.sweepAfter, dryRun: false, listed: 0 };
   const logged = loggedTo(log.child({ spool: spool.path }), rules);
   try {
     await sweepSpool({ ...rules, ...logged, spool, liveRuns: () => liveRunsOf(client), now: new Date(), signal });

@@ -1,8 +1,8 @@
-import type { KeptRemnant, Remnant, SweepReport } from './run.ts';
+import type { KeptRemnant, Remnant, SweepReport, SweepRules } from './run.ts';
 
-/** Entries of each list that a report carries: it passes through a workflow's history. */
-const LISTED = 100;
-const LISTED_PROBLEMS = 20;
+/** Problems in a report, and characters of a sentence: reports pass through a workflow's history, errors may be long. */
+const LISTED_PROBLEMS = 10;
+const LONGEST_SENTENCE = 240;
 
 /** Hears of each thing that was removed, kept or could not be removed, as it happens. */
 export interface SweepListener {
@@ -15,8 +15,8 @@ export interface ReportBook extends SweepListener {
   finish(): SweepReport;
 }
 
-/** Gathers what a sweep of one place did, and tells each thing on. */
-export function openReport(place: string, listener: SweepListener, foreign: number): ReportBook {
+/** Gathers what a sweep of one place did, so much of it as may be listed, and tells each thing on. */
+export function openReport(place: string, listener: SweepListener & SweepRules, foreign: number): ReportBook {
   const swept: Remnant[] = [];
   const kept: KeptRemnant[] = [];
   const problems: string[] = [];
@@ -27,17 +27,21 @@ export function openReport(place: string, listener: SweepListener, foreign: numb
   };
   return {
     onSwept: (remnant) => {
-      note(swept, remnant, LISTED);
+      note(swept, remnant, listener.listed);
       listener.onSwept(remnant);
     },
     onKept: (remnant) => {
-      note(kept, remnant, LISTED);
+      note(kept, { ...remnant, why: shortened(remnant.why) }, listener.listed);
       listener.onKept(remnant);
     },
     onProblem: (problem) => {
-      note(problems, problem, LISTED_PROBLEMS);
+      note(problems, shortened(problem), LISTED_PROBLEMS);
       listener.onProblem(problem);
     },
     finish: () => ({ place, swept, kept, foreign, problems, unlisted }),
   };
+}
+
+function shortened(sentence: string): string {
+  return sentence.length <= LONGEST_SENTENCE ? sentence : `${sentence.slice(0, LONGEST_SENTENCE - 3)}...`;
 }

@@ -24,6 +24,8 @@ export interface SweepRules {
   /** Milliseconds. */
   readonly minimumAge: number;
   readonly dryRun: boolean;
+  /** The most entries that each list of a report may have; the worker's log has all. */
+  readonly listed: number;
 }
 
 export interface SweepAssignment extends SweepRules {

@@ -250,6 +250,7 @@ function optionsFor(backend: Backend, changes: Partial<SweepBackendOptions> = {}
     sources: ['shop', 'wiki'],
     minimumAge: 0,
     dryRun: false,
+    listed: 100,
     liveRuns: async () => [],
     findClaim: async () => undefined,
     // Everything was written just now.

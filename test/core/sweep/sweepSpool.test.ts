@@ -74,6 +74,7 @@ function optionsFor(spool: Spool, changes: Partial<SweepSpoolOptions> = {}): Swe
     spool,
     minimumAge: 0,
     dryRun: false,
+    listed: 100,
     liveRuns: async () => [],
     onSwept: () => undefined,
     onKept: () => undefined,
