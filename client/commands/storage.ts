@@ -6,7 +6,8 @@ import { addExamples } from '../examples.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from '../terminal.ts';
 
 export function addStorageCommand(program: Command, terminal: Terminal): void {
-  const storage = program.command('storage').description('find out what a storage can do');
+  const storage = program.command('storage').description('find out what a storage can do').helpCommand(false);
+  addExamples(storage, [['holdfast storage probe r2', 'try it, and compare it with its profile']]);
   const probe = storage
     .command('probe')
     .argument('<backend>', 'name of the backend')

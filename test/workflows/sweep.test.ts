@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import type { SweepResult } from '../../core/sweep/run.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
+import { assertInputRefused } from '../support/refusedInput.ts';
 import { haltDumps, until, type HaltedProcesses } from '../support/processes.ts';
 import { startS3Proxy, type S3Proxy } from '../support/s3Proxy.ts';
 import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
@@ -157,20 +155,8 @@ test('what makes no sense is refused, on the command line and by hand', async ()
     assert.equal(code, 2, stderr);
     assert.match(stderr, /^holdfast: hint: .+/m);
   }
-  const client = await app.temporal();
   for (const input of ['all', { backends: ['lokal'] }, { olderThan: 'soon' }, { dry: true }]) {
-    const run = client.workflow.execute('sweep', {
-      args: [input],
-      taskQueue: app.settings.temporal.taskQueue,
-      workflowId: `test-${randomBytes(6).toString('hex')}`,
-      workflowRunTimeout: '30s',
-    });
-    await assert.rejects(run, (error: unknown) => {
-      assert.ok(error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure, String(error));
-      assert.equal(error.cause.type, 'InvalidInput');
-      assert.match(error.cause.message, /A right input is \{"backends"/);
-      return true;
-    });
+    await assertInputRefused(app, 'sweep', [input], /A right input is \{"backends"/);
   }
 });
 
