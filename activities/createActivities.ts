@@ -3,34 +3,55 @@ import type { Dependencies } from './dependencies.ts';
 import { dumpStep } from './dump.ts';
 import { openStep, verifyChecksumStep } from './verify.ts';
 import { discardCopyStep } from './discardCopy.ts';
+import type { LockSteps } from './lockSteps.ts';
 import { preflightStep } from './preflight.ts';
 import { publishStep } from './publish.ts';
 import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
+import { findLockStep, waitForLockStep } from './sourceLock.ts';
 import { assignSweepStep, sweepBackendStep, sweepSpoolStep } from './sweep.ts';
-import { asActivity } from './support/step.ts';
 import type { SweepSteps } from './sweepSteps.ts';
+import { asActivity, type StepContext, type StepOptions } from './support/step.ts';
 import { uploadStep } from './upload.ts';
 import { findCopiesStep, recordVerdictsStep, verifyCopyStep } from './verification.ts';
 import type { VerifySteps } from './verifySteps.ts';
 
+/** Reading a whole copy back. */
+const READ_BACK = { most: 4, firstPause: 2_000, longestPause: 60_000 } as const;
+const SHORT = { most: 3, firstPause: 1_000, longestPause: 10_000 } as const;
+
 /** Every activity a worker offers, over the dependencies it was built with. */
-export function createActivities(dependencies: Dependencies): BackupSteps & VerifySteps & SweepSteps {
+export function createActivities(dependencies: Dependencies): BackupSteps & LockSteps & SweepSteps & VerifySteps {
+  const { stopping } = dependencies;
+  const long = { stopping, handOver: 'atOnce' } as const;
+  const activity = <Arguments extends unknown[], Result>(
+    step: (context: StepContext, ...args: Arguments) => Promise<Result>,
+    options: Omit<StepOptions, 'stopping'> = {},
+  ) => asActivity(step, { ...options, stopping });
   return {
-    preflight: asActivity(preflightStep(dependencies)),
-    dump: asActivity(dumpStep(dependencies)),
-    upload: asActivity(uploadStep(dependencies)),
-    verifyChecksum: asActivity(verifyChecksumStep(dependencies)),
-    open: asActivity(openStep(dependencies)),
-    publish: asActivity(publishStep(dependencies)),
-    record: asActivity(recordStep(dependencies)),
-    discardCopy: asActivity(discardCopyStep(dependencies)),
-    removeSpool: asActivity(removeSpoolStep(dependencies)),
-    findCopies: asActivity(findCopiesStep(dependencies)),
-    verifyCopy: asActivity(verifyCopyStep(dependencies)),
-    recordVerdicts: asActivity(recordVerdictsStep(dependencies)),
-    assignSweep: asActivity(assignSweepStep(dependencies)),
-    sweepBackend: asActivity(sweepBackendStep(dependencies)),
-    sweepSpool: asActivity(sweepSpoolStep(dependencies)),
+    // A restarting database is back in seconds; one that is down should be told of soon.
+    preflight: activity(preflightStep(dependencies), { tries: { most: 4, firstPause: 1_000, longestPause: 10_000 } }),
+    dump: activity(dumpStep(dependencies), {
+      ...long,
+      tries: { most: 3, firstPause: 5_000, longestPause: 120_000 },
+    }),
+    upload: activity(uploadStep(dependencies), {
+      ...long,
+      tries: { most: 5, firstPause: 2_000, longestPause: 60_000 },
+    }),
+    verifyChecksum: activity(verifyChecksumStep(dependencies), { ...long, tries: READ_BACK }),
+    open: activity(openStep(dependencies), { ...long, tries: READ_BACK }),
+    publish: activity(publishStep(dependencies), { tries: { most: 6, firstPause: 1_000, longestPause: 30_000 } }),
+    record: activity(recordStep(dependencies)),
+    discardCopy: activity(discardCopyStep(dependencies), { tries: SHORT }),
+    removeSpool: activity(removeSpoolStep(dependencies)),
+    findLock: activity(findLockStep(dependencies)),
+    waitForLock: activity(waitForLockStep(dependencies), long),
+    findCopies: activity(findCopiesStep(dependencies), { tries: SHORT }),
+    verifyCopy: activity(verifyCopyStep(dependencies), { ...long, tries: READ_BACK }),
+    recordVerdicts: activity(recordVerdictsStep(dependencies), { tries: SHORT }),
+    assignSweep: activity(assignSweepStep(dependencies), { tries: SHORT }),
+    sweepBackend: activity(sweepBackendStep(dependencies), { ...long, tries: SHORT }),
+    sweepSpool: activity(sweepSpoolStep(dependencies), { ...long, tries: SHORT }),
   };
 }

@@ -27,7 +27,7 @@ export function describeBackupResult(result: BackupResult, terminal: Terminal): 
 
 export function viewOfBackup(progress: BackupProgress): ProgressView {
   return {
-    phase: progress.phase,
+    phase: phaseOf(progress),
     lines: [
       ...progress.parts.map(({ part, originalBytes, done }) => ({
         label: part,
@@ -43,6 +43,11 @@ export function viewOfBackup(progress: BackupProgress): ProgressView {
     ],
     timeLeft: progress.timeLeft,
   };
+}
+
+function phaseOf({ phase, waitingFor }: BackupProgress): string {
+  if (waitingFor === undefined) return phase;
+  return `${phase} for the ${waitingFor.purpose} ${waitingFor.workflowId}, under way since ${waitingFor.since}`;
 }
 
 export function isBackupResult(detail: unknown): detail is BackupResult {

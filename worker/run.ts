@@ -24,7 +24,10 @@ export interface WorkerReady {
   readonly spoolQueue: string;
 }
 
-/** How long steps may go on after the worker was told to stop; then they are cancelled, and taken over by another. */
+/**
+ * Long steps end as soon as the worker is told to stop, and another worker takes them over. What takes a moment may finish
+ * within the grace; then it is cancelled, and taken over too.
+ */
 const SHUTDOWN_GRACE = '10s';
 const SHUTDOWN_FORCE = '20s';
 
@@ -37,7 +40,7 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
   const target = await temporalTarget(configuration);
   const [codePath, dependencies, connection] = await Promise.all([
     loadWorkflowBundle(log),
-    openDependencies(configuration, log),
+    openDependencies(configuration, log, signal),
     connect(target),
   ]);
   try {
@@ -73,9 +76,9 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
     if (signal.aborted) shutdown();
     const { taskQueue } = configuration.temporal;
     onReady({ address: target.address, namespace: target.namespace, taskQueue, spoolQueue: dependencies.spoolQueue });
-    const sweeping = sweepOwnSpool({ ...dependencies, connection, namespace: target.namespace, signal });
+    // Never rejects, and nothing waits for it: a worker that is told to stop leaves the rest to the next start.
+    void sweepOwnSpool({ ...dependencies, connection, namespace: target.namespace, signal });
     const ended = await Promise.allSettled(running);
-    await sweeping;
     for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
   } finally {
     await dependencies.close();

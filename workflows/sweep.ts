@@ -18,16 +18,15 @@ import {
 } from '../core/sweep/run.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
-import { HEARTBEAT_TIMEOUT, longRunning } from './support/steps.ts';
+import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 import { describeSweep } from './support/sweepDetails.ts';
 
 const { assignSweep } = proxyActivities<SweepSteps>({
+  ...takenOver,
   startToCloseTimeout: '1m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 3 },
 });
-const retry = { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 3 } as const;
-const { sweepBackend } = proxyActivities<SweepSteps>({ ...longRunning, retry });
+const { sweepBackend } = proxyActivities<SweepSteps>({ ...takenOver, ...longRunning });
 
 const progressQuery = defineQuery<SweepProgress>('progress');
 
@@ -40,10 +39,10 @@ export async function sweep(input: unknown): Promise<SweepResult> {
   const request = parseInput(sweepInput, input, SWEEP_INPUT_EXAMPLE);
   const { backends, spoolQueue, ...rules } = await assign(request);
   const { sweepSpool } = proxyActivities<SweepSteps>({
+    ...takenOver,
     ...longRunning,
     taskQueue: spoolQueue,
     scheduleToStartTimeout: '10m',
-    retry,
   });
   const states = new Map<string, SweepProgress['places'][number]['state']>();
   const reports: SweepReport[] = [];

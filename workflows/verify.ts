@@ -21,17 +21,14 @@ import {
 } from '../core/verification/run.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
-import { HEARTBEAT_TIMEOUT, longRunning } from './support/steps.ts';
+import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 
 const { findCopies, recordVerdicts } = proxyActivities<VerifySteps>({
+  ...takenOver,
   startToCloseTimeout: '2m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 3 },
 });
-const { verifyCopy } = proxyActivities<VerifySteps>({
-  ...longRunning,
-  retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 4 },
-});
+const { verifyCopy } = proxyActivities<VerifySteps>({ ...takenOver, ...longRunning });
 
 const progressQuery = defineQuery<VerifyProgress>('progress');
 const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
