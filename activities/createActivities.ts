@@ -10,6 +10,8 @@ import { publishStep } from './publish.ts';
 import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
 import { findLockStep, waitForLockStep } from './sourceLock.ts';
+import { assignSweepStep, sweepBackendStep, sweepSpoolStep } from './sweep.ts';
+import type { SweepSteps } from './sweepSteps.ts';
 import { asActivity, type StepContext, type StepOptions } from './support/step.ts';
 import { leaveUpload, uploadStep } from './upload.ts';
 import { findCopiesStep, recordVerdictsStep, verifyCopyStep } from './verification.ts';
@@ -20,7 +22,7 @@ const SHORT = () => ({ most: 3, firstPause: 1_000, longestPause: 10_000 });
 const READ_BACK = () => ({ most: 4, firstPause: 2_000, longestPause: 60_000 });
 
 /** Every activity a worker offers, over the dependencies it was built with. */
-export function createActivities(dependencies: Dependencies): BackupSteps & LockSteps & VerifySteps {
+export function createActivities(dependencies: Dependencies): BackupSteps & LockSteps & SweepSteps & VerifySteps {
   const { stopping } = dependencies;
   const long = { handOver: 'atOnce' } as const;
   // A copy that is nearly there is worth waiting for its storage, as long as the plan says.
@@ -58,5 +60,8 @@ export function createActivities(dependencies: Dependencies): BackupSteps & Lock
     findCopies: activity(findCopiesStep(dependencies), { tries: SHORT }),
     verifyCopy: activity(verifyCopyStep(dependencies), { ...long, tries: READ_BACK }),
     recordVerdicts: activity(recordVerdictsStep(dependencies), { tries: SHORT }),
+    assignSweep: activity(assignSweepStep(dependencies), { tries: SHORT }),
+    sweepBackend: activity(sweepBackendStep(dependencies), { ...long, tries: SHORT }),
+    sweepSpool: activity(sweepSpoolStep(dependencies), { ...long, tries: SHORT }),
   };
 }

@@ -11,6 +11,8 @@ import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addKeysCommand } from './commands/keys.ts';
+import { addStorageCommand } from './commands/storage.ts';
+import { addSweepCommand } from './commands/sweep.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
@@ -53,6 +55,8 @@ export function buildProgram(terminal: Terminal): Command {
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
   addVerifyCommand(program, terminal);
+  addSweepCommand(program, terminal);
+  addStorageCommand(program, terminal);
   return program;
 }
 

@@ -23,6 +23,7 @@ import {
   type SealedCopyStep,
 } from '../core/backup/run.ts';
 import { backupId } from '../core/repository/backupId.ts';
+import { announceWrites } from './support/announceWrites.ts';
 import { describeProgress } from './support/backupDetails.ts';
 import {
   assign,
@@ -55,6 +56,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
+  announceWrites({ source: run.source, backup: run.id });
   const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(
@@ -256,6 +258,7 @@ async function proveCopy(copy: CopyRun, step: SealedCopyStep, opening: Opening):
 function beginNow(run: BackupRun): void {
   const now = new Date();
   beginAgain(run, backupId(now, Math.random), now);
+  announceWrites({ source: run.source, backup: run.id });
 }
 
 function failCopy(copy: CopyRun, error: unknown): void {

@@ -1,4 +1,5 @@
 export { backup } from './backup.ts';
 export { recordBackup } from './recordBackup.ts';
 export { sourceLock } from './sourceLock.ts';
+export { sweep } from './sweep.ts';
 export { verify } from './verify.ts';

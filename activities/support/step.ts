@@ -2,6 +2,8 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { HoldfastError, messageOf } from '../../core/errors.ts';
 import { formatDuration } from '../../core/format.ts';
+import type { AskLiveRuns } from '../../core/sweep/liveRuns.ts';
+import { liveRunsOf } from './liveRuns.ts';
 import { tryCount, type NextTry, type Tries } from './tries.ts';
 
 /** What a step gets from Temporal, in words of its own: core knows nothing of Temporal. */
@@ -18,6 +20,8 @@ export interface StepContext {
   signalWorkflow(name: string, payload: unknown): Promise<void>;
   /** Asks the workflow by query, which leaves no trace in its history. */
   queryWorkflow(name: string): Promise<unknown>;
+  /** Which runs are under way that may write. Rejects with `TemporalUnreachable`. */
+  readonly liveRuns: AskLiveRuns;
 }
 
 export interface StepOptions<Arguments extends unknown[] = never[]> {
@@ -100,6 +104,7 @@ function contextOf(
     runId,
     signalWorkflow: (name, payload) => workflow().signal(name, payload),
     queryWorkflow: (name) => workflow().query(name),
+    liveRuns: () => liveRunsOf(activity.client),
   };
 }
 

@@ -15,6 +15,7 @@ import {
 import type { DatabaseAccess } from '../postgres/access.ts';
 import type { Backend } from '../storage/backend.ts';
 import { openBackend, type BackendSettings } from '../storage/openBackend.ts';
+import type { LookUpLearned } from '../catalog/probes.ts';
 import { didYouMean } from './nearest.ts';
 import type {
   BackendConfiguration,
@@ -50,12 +51,15 @@ export interface Keys {
 /** Hears of a configured key that cannot be loaded. */
 export type KeyProblem = (name: string, error: unknown) => void;
 
-export function openBackends(configuration: Configuration): Backends {
+/**
+ * `lookUpLearned` tells what a probe found out about a storage; without it, and where it knows nothing, the provider's
+ * profile holds.
+ */
+export function openBackends(configuration: Configuration, lookUpLearned?: LookUpLearned): Backends {
   const opened = new Map<string, Promise<Backend>>();
   const open = async (name: string) => {
-    const settings = configuration.backends[name];
-    if (!settings) throw unknownName('backend', name, Object.keys(configuration.backends));
-    return openBackend(name, await resolveBackend(settings));
+    const settings = await backendSettings(configuration, name);
+    return openBackend(name, settings, await lookUpLearned?.(name, settings));
   };
   const ready = new Set<Backend>();
   return {
@@ -104,6 +108,13 @@ export function loadKeys(configuration: Configuration): Keys {
         onProblem,
       ),
   };
+}
+
+/** A backend's settings with every secret in them. Throws InvalidInput for an unknown name, InvalidConfiguration. */
+export async function backendSettings(configuration: Configuration, name: string): Promise<BackendSettings> {
+  const settings = configuration.backends[name];
+  if (!settings) throw unknownName('backend', name, Object.keys(configuration.backends));
+  return resolveBackend(settings);
 }
 
 /** The catalog's connection URL: a secret. Throws InvalidConfiguration. */

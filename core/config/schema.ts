@@ -175,7 +175,15 @@ const s3Backend = z.strictObject({
   checksum: z
     .enum(['sha256', 'md5', 'none'])
     .optional()
-    .describe("Integrity header sent with each body. Unset: the provider's."),
+    .describe(
+      "Integrity header sent with each body. Unset: what `holdfast storage probe --save` found, else the provider's.",
+    ),
+  conditionalPut: z
+    .enum(['yes', 'no', 'maybe'])
+    .optional()
+    .describe(
+      "Whether the service keeps `If-None-Match` on a put; `maybe` looks before too. Unset: what `holdfast storage probe --save` found, else the provider's.",
+    ),
   concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
   requestTimeout: duration
     .prefault('60s')
@@ -300,6 +308,12 @@ const plan = z.strictObject({
     ),
 });
 
+const maintenance = z.strictObject({
+  sweepAfter: duration
+    .prefault('24h')
+    .describe('What a dead run left behind is swept once it is older than this. A run that lives is never swept.'),
+});
+
 export const configurationSchema = z.strictObject({
   catalog: catalog.describe('The index of all backups.'),
   temporal: temporal.prefault({}).describe('The Temporal server.'),
@@ -308,6 +322,7 @@ export const configurationSchema = z.strictObject({
   backends: z.record(name, z.discriminatedUnion('type', [localBackend, s3Backend])).describe('Storages by name.'),
   sources: z.record(name, source).describe('Applications by name.'),
   plans: z.record(name, plan).default({}).describe('Plans by name.'),
+  maintenance: maintenance.prefault({}).describe('What Holdfast does for itself.'),
 });
 
 export type SecretReference = z.infer<typeof secretReference>;

@@ -30,6 +30,9 @@ export interface SpoolOptions {
   readonly segmentSize: number;
 }
 
+/** Directly in the spool, beside the backups' folders. */
+export const SPOOL_ID_FILE = 'id';
+
 /** Opens the spool, creating it with mode 0700 where it is not there. Rejects with `SpoolFailed`. */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const directory = path.resolve(options.path);
@@ -91,7 +94,7 @@ export function spoolFailure(error: unknown, where: string): HoldfastError {
 }
 
 async function readOrCreateId(directory: string): Promise<string> {
-  const file = path.join(directory, 'id');
+  const file = path.join(directory, SPOOL_ID_FILE);
   try {
     const handle = await open(file, 'wx', 0o600);
     try {

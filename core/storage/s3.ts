@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../errors.ts';
 import type { Backend, PutOptions, SegmentHashes, StoredObject } from './backend.ts';
+import type { LearnedProfile } from './probe/report.ts';
 import { checkKey, checkPrefix } from './keys.ts';
 import { createPace } from './pace.ts';
 import { connectS3, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
@@ -19,9 +20,9 @@ import { beginS3Upload, type ObjectAccess } from './s3Upload.ts';
 import { abortS3Upload, listS3Uploads } from './s3Uploads.ts';
 
 /** A bucket of an S3-compatible service as a backend. Throws InvalidConfiguration; connects on first use. */
-export function openS3Backend(name: string, settings: S3BackendSettings): Backend {
+export function openS3Backend(name: string, settings: S3BackendSettings, learned?: LearnedProfile): Backend {
   const pace = createPace(settings.bandwidth ?? null);
-  const s3 = connectS3(name, settings, pace);
+  const s3 = connectS3(name, settings, pace, learned);
   const head = headWith(s3);
   const objects: ObjectAccess = {
     head,

@@ -6,6 +6,7 @@ import { isHoldfastError } from '../errors.ts';
 import type { SegmentHashes } from './backend.ts';
 import type { Pace } from './pace.ts';
 import { credentialSource, mayBeCredentials, type CredentialSource } from './s3Credentials.ts';
+import type { LearnedProfile } from './probe/report.ts';
 import { s3Error } from './s3Errors.ts';
 import { paceBodies } from './s3Pace.ts';
 import { s3ProfileOf, type S3BackendSettings, type S3Profile } from './s3Profiles.ts';
@@ -34,8 +35,13 @@ export interface RequestOptions {
   readonly abortSignal?: AbortSignal;
 }
 
-export function connectS3(backend: string, settings: S3BackendSettings, pace: Pace): S3Connection {
-  const profile = s3ProfileOf(backend, settings);
+export function connectS3(
+  backend: string,
+  settings: S3BackendSettings,
+  pace: Pace,
+  learned?: LearnedProfile,
+): S3Connection {
+  const profile = s3ProfileOf(backend, settings, learned);
   const { requestTimeout } = settings;
   const agentOptions = { keepAlive: true, maxSockets: MAXIMUM_SOCKETS };
   const agents = { httpAgent: new HttpAgent(agentOptions), httpsAgent: new HttpsAgent(agentOptions) };
