@@ -1,6 +1,8 @@
 import type { BackupSteps } from './backupSteps.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dumpStep } from './dump.ts';
+import { findSourcesStep, findWoundsStep, healCopyStep, noteHealingStep } from './heal.ts';
+import type { HealSteps } from './healSteps.ts';
 import { openStep, verifyChecksumStep } from './verify.ts';
 import { discardCopyStep } from './discardCopy.ts';
 import { preflightStep } from './preflight.ts';
@@ -13,7 +15,7 @@ import { findCopiesStep, recordVerdictsStep, verifyCopyStep } from './verificati
 import type { VerifySteps } from './verifySteps.ts';
 
 /** Every activity a worker offers, over the dependencies it was built with. */
-export function createActivities(dependencies: Dependencies): BackupSteps & VerifySteps {
+export function createActivities(dependencies: Dependencies): BackupSteps & VerifySteps & HealSteps {
   return {
     preflight: asActivity(preflightStep(dependencies)),
     dump: asActivity(dumpStep(dependencies)),
@@ -27,5 +29,9 @@ export function createActivities(dependencies: Dependencies): BackupSteps & Veri
     findCopies: asActivity(findCopiesStep(dependencies)),
     verifyCopy: asActivity(verifyCopyStep(dependencies)),
     recordVerdicts: asActivity(recordVerdictsStep(dependencies)),
+    findWounds: asActivity(findWoundsStep(dependencies)),
+    healCopy: asActivity(healCopyStep(dependencies)),
+    noteHealing: asActivity(noteHealingStep(dependencies)),
+    findSources: asActivity(findSourcesStep(dependencies)),
   };
 }

@@ -1,3 +1,5 @@
 export { backup } from './backup.ts';
+export { heal } from './heal.ts';
 export { recordBackup } from './recordBackup.ts';
+export { scan } from './scan.ts';
 export { verify } from './verify.ts';

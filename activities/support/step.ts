@@ -11,6 +11,8 @@ export interface StepContext {
   readonly runId: string;
   /** Tells the workflow something by signal. */
   signalWorkflow(name: string, payload: unknown): Promise<void>;
+  /** When the workflows of a type that run now were begun. One that has just begun may be missing for some seconds. */
+  runningSince(workflowType: string): Promise<Date[]>;
 }
 
 const HEARTBEAT_INTERVAL = 2_000;
@@ -53,6 +55,11 @@ function contextOf(activity: Context, checkpoint: (details: unknown) => void): S
     workflowId,
     runId,
     signalWorkflow: (name, payload) => activity.client.workflow.getHandle(workflowId, runId).signal(name, payload),
+    runningSince: async (workflowType) => {
+      const query = `WorkflowType = '${workflowType}' AND ExecutionStatus = 'Running'`;
+      const running = await Array.fromAsync(activity.client.workflow.list({ query }));
+      return running.map(({ startTime }) => startTime);
+    },
   };
 }
 
