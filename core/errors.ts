@@ -39,6 +39,12 @@ export const ERROR_TYPES = {
   CatalogUnavailable: { retryable: true },
   /** Temporal's server cannot be reached. */
   TemporalUnreachable: { retryable: true },
+  /** A step's worker was told to stop; the next worker goes on with the step. */
+  WorkerStopped: { retryable: true },
+  /** No worker serves the spool that holds a run's ciphertext: its host is gone. */
+  HostGone: { retryable: false },
+  /** Another run works on the source, and this one was not to wait. */
+  SourceBusy: { retryable: false },
   /** Too few backends hold a proven copy for the backup to count. */
   TooFewCopies: { retryable: false },
   /** Refused because going on could destroy or hide something. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Dependencies } from '../activities/dependencies.ts';
@@ -15,7 +16,11 @@ export interface OpenDependencies extends Dependencies {
 }
 
 /** Builds everything the activities need, once. What can be made later is made at its first use. */
-export async function openDependencies(configuration: Configuration, log: Logger): Promise<OpenDependencies> {
+export async function openDependencies(
+  configuration: Configuration,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<OpenDependencies> {
   const spool = await openSpool(configuration.spool);
   const backends = openBackends(configuration);
   const catalog = migratedCatalog(configuration);
@@ -25,6 +30,8 @@ export async function openDependencies(configuration: Configuration, log: Logger
     backends,
     keys: loadKeys(configuration),
     spool,
+    host: hostname(),
+    stopping,
     spoolQueue: `${configuration.temporal.taskQueue}-spool-${spool.id}`,
     catalog: catalog.get,
     // The password is read anew each time: a rotated one is used without a restart, and none is kept.

@@ -23,7 +23,10 @@ export interface WorkerReady {
   readonly spoolQueue: string;
 }
 
-/** How long steps may go on after the worker was told to stop; then they are cancelled, and taken over by another. */
+/**
+ * Long steps end as soon as the worker is told to stop, and another worker takes them over. What takes a moment may finish
+ * within the grace; then it is cancelled, and taken over too.
+ */
 const SHUTDOWN_GRACE = '10s';
 const SHUTDOWN_FORCE = '20s';
 
@@ -36,7 +39,7 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
   const target = await temporalTarget(configuration);
   const [codePath, dependencies, connection] = await Promise.all([
     loadWorkflowBundle(log),
-    openDependencies(configuration, log),
+    openDependencies(configuration, log, signal),
     connect(target),
   ]);
   try {

@@ -3,12 +3,12 @@ import type { HealSteps } from '../activities/healSteps.ts';
 import { SCAN_INPUT_EXAMPLE, scanInput, type ScanResult } from '../core/heal/scan.ts';
 import { parseInput } from './support/input.ts';
 import { startHeal } from './support/startHeal.ts';
-import { HEARTBEAT_TIMEOUT } from './support/steps.ts';
+import { HEARTBEAT_TIMEOUT, takenOver } from './support/steps.ts';
 
 const { findSources } = proxyActivities<HealSteps>({
+  ...takenOver,
   startToCloseTimeout: '1m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 5 },
 });
 
 /**

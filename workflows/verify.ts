@@ -21,17 +21,15 @@ import {
 } from '../core/verification/run.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
-import { HEARTBEAT_TIMEOUT, longRunning } from './support/steps.ts';
+import { startHeal } from './support/startHeal.ts';
+import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 
 const { findCopies, recordVerdicts } = proxyActivities<VerifySteps>({
+  ...takenOver,
   startToCloseTimeout: '2m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 3 },
 });
-const { verifyCopy } = proxyActivities<VerifySteps>({
-  ...longRunning,
-  retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 4 },
-});
+const { verifyCopy } = proxyActivities<VerifySteps>({ ...takenOver, ...longRunning });
 
 const progressQuery = defineQuery<VerifyProgress>('progress');
 const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
@@ -80,10 +78,11 @@ export async function verify(input: unknown): Promise<VerifyResult> {
   if (passed) return result;
   const problems = copies.flatMap((copy) => copy.problems);
   const damaged = copies.some(({ outcome }) => outcome === 'damaged' || outcome === 'missing');
+  const healed = damaged && request.heal !== false ? await healAfter(result) : result;
   throw ApplicationFailure.nonRetryable(
     problems.join('\n') || `No copy of ${location.backup} was found.`,
     damaged ? 'ObjectDamaged' : 'ObjectMissing',
-    result,
+    healed,
   );
 }
 
@@ -97,6 +96,17 @@ async function find(request: VerifyInput): Promise<VerifyAssignment> {
     const details = advice === undefined ? [] : [{ advice }];
     if (type === 'InvalidInput') throw invalidInput(message, advice, VERIFY_INPUT_EXAMPLE, ...details);
     throw ApplicationFailure.nonRetryable(message, type, ...details);
+  }
+}
+
+/** The verdict stands whether or not somebody mends what it found. */
+async function healAfter(result: VerifyResult): Promise<VerifyResult> {
+  const { source, backup, depth } = result;
+  try {
+    return { ...result, heal: await startHeal({ source, backup, depth }) };
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return { ...result, warnings: [...result.warnings, `Its heal could not be started: ${problemOf(error).message}`] };
   }
 }
 

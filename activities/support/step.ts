@@ -1,9 +1,12 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { ApplicationFailureCategory } from '@temporalio/common';
 import { HoldfastError, messageOf } from '../../core/errors.ts';
+import { formatDuration } from '../../core/format.ts';
+import { tryCount, type NextTry, type Tries } from './tries.ts';
 
 /** What a step gets from Temporal, in words of its own: core knows nothing of Temporal. */
 export interface StepContext {
-  /** Aborted when the step is cancelled, paused, reset, timed out, or its worker shuts down. */
+  /** Aborted when the step is cancelled, paused, reset, timed out, or has to make way because its worker stops. */
   readonly signal: AbortSignal;
   /** Notes how far the step is; sent with the next heartbeat. Cheap: call it as often as you like. */
   checkpoint(details: unknown): void;
@@ -15,7 +18,23 @@ export interface StepContext {
   runningSince(workflowType: string): Promise<Date[]>;
 }
 
+export interface StepOptions {
+  /** Unset: every attempt counts, and the workflow says how many there may be. */
+  readonly tries?: Tries;
+  /** Aborted when the worker is told to stop. */
+  readonly stopping: AbortSignal;
+  /**
+   * `atOnce`: a stopping worker ends the step, and another one goes on. Unset: it may finish while the worker waits for
+   * it, which is right for what takes a moment.
+   */
+  readonly handOver?: 'atOnce';
+}
+
 const HEARTBEAT_INTERVAL = 2_000;
+/** Share of the time Temporal gives a step after which it is ended from within, so that it counts as a try. */
+const OWN_TIME_LIMIT = 0.9;
+/** Milliseconds. Whoever is free takes over at once. */
+const HAND_OVER_PAUSE = 100;
 
 /**
  * Makes an activity of a step: heartbeats from a timer with the latest checkpoint, the reason of a cancellation kept,
@@ -23,34 +42,44 @@ const HEARTBEAT_INTERVAL = 2_000;
  */
 export function asActivity<Arguments extends unknown[], Result>(
   step: (context: StepContext, ...args: Arguments) => Promise<Result>,
+  options: StepOptions,
 ): (...args: Arguments) => Promise<Result> {
+  const { tries, stopping, handOver } = options;
   return async (...args) => {
     // Taken now: timers and listeners run outside the activity's own context.
     const activity = Context.current();
+    const count = tries && tryCount(activity, tries);
     let details: unknown;
-    const heartbeats = setInterval(() => activity.heartbeat(details), HEARTBEAT_INTERVAL);
+    const heartbeat = () => (count ? count.heartbeat(details) : activity.heartbeat(details));
+    const heartbeats = setInterval(heartbeat, HEARTBEAT_INTERVAL);
+    const overdue = new AbortController();
+    const timeLimit = activity.info.startToCloseTimeoutMs * OWN_TIME_LIMIT;
+    const clock = setTimeout(() => overdue.abort(), timeLimit);
+    const ends = [activity.cancellationSignal, overdue.signal, ...(handOver ? [stopping] : [])];
     // The first one also brings a cancellation that came before the start.
-    activity.heartbeat(details);
+    heartbeat();
     try {
-      return await step(
-        contextOf(activity, (checkpoint) => (details = checkpoint)),
-        ...args,
-      );
+      const context = contextOf(activity, AbortSignal.any(ends), (checkpoint) => (details = checkpoint));
+      return await step(context, ...args);
     } catch (error) {
-      if (activity.cancellationSignal.aborted) throw activity.cancellationSignal.reason;
-      throw toFailure(error);
+      const shutDown = activity.cancellationDetails?.workerShutdown === true;
+      if (activity.cancellationSignal.aborted && !shutDown) throw activity.cancellationSignal.reason;
+      // What fails while everything around it is being stopped is not to blame.
+      if (stopping.aborted || shutDown) throw handedOver();
+      throw toFailure(overdue.signal.aborted ? tookTooLong(activity, timeLimit) : error, count?.failed(details));
     } finally {
       clearInterval(heartbeats);
+      clearTimeout(clock);
     }
   };
 }
 
-function contextOf(activity: Context, checkpoint: (details: unknown) => void): StepContext {
+function contextOf(activity: Context, signal: AbortSignal, checkpoint: (details: unknown) => void): StepContext {
   const { workflowExecution } = activity.info;
   if (workflowExecution === undefined) throw new TypeError('every step belongs to a workflow');
   const { workflowId, runId } = workflowExecution;
   return {
-    signal: activity.cancellationSignal,
+    signal,
     checkpoint,
     workflowId,
     runId,
@@ -63,16 +92,37 @@ function contextOf(activity: Context, checkpoint: (details: unknown) => void): S
   };
 }
 
+function handedOver(): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: 'The worker was told to stop; the next one goes on with this.',
+    type: 'WorkerStopped',
+    nextRetryDelay: HAND_OVER_PAUSE,
+    category: ApplicationFailureCategory.BENIGN,
+  });
+}
+
+function tookTooLong({ info }: Context, limit: number): HoldfastError {
+  return new HoldfastError('Stalled', `The step ${info.activityType} was not through after ${formatDuration(limit)}.`, {
+    advice: 'Look at what it works with: something accepts requests and does not answer them.',
+  });
+}
+
 /** A failure that says what happened and, as its first detail, what to do. An unknown error keeps its stack as cause. */
-function toFailure(error: unknown): Error {
+function toFailure(error: unknown, next: NextTry | undefined): Error {
   if (!(error instanceof HoldfastError)) {
     const cause = error instanceof Error ? error : undefined;
-    return ApplicationFailure.create({ message: messageOf(error), type: 'Unexpected', ...(cause && { cause }) });
+    return ApplicationFailure.create({
+      message: messageOf(error),
+      type: 'Unexpected',
+      ...next,
+      ...(cause && { cause }),
+    });
   }
   return ApplicationFailure.create({
     message: error.message,
     type: error.type,
-    nonRetryable: !error.retryable,
+    ...next,
+    nonRetryable: !error.retryable || next?.nonRetryable === true,
     details: error.advice === undefined ? [] : [{ advice: error.advice }],
     ...(error.cause instanceof Error && { cause: error.cause }),
   });

@@ -73,6 +73,12 @@ const spool = z.strictObject({
       "The worker's staging directory, absolute or from the folder of holdfast.yaml. It holds ciphertext only.",
     ),
   limit: byteSize.prefault('50GiB').describe('The most the spool may hold.'),
+  takeoverAfter: duration
+    .refine((milliseconds) => milliseconds >= 10_000, 'expected at least 10s: a worker that restarts is not gone')
+    .prefault('5m')
+    .describe(
+      'When no worker serves this spool for so long, its host is taken for gone, and a backup begins again on another.',
+    ),
   segmentSize: byteSize
     .refine(
       (bytes) => bytes >= 5 * 2 ** 20 && bytes <= 64 * 2 ** 20,

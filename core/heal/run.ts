@@ -183,5 +183,5 @@ export interface HealProgress {
 
 /** One heal a source: whoever wants a second one tells the first. Installations are told apart by their task queues. */
 export function healWorkflowId(taskQueue: string, source: string): string {
-  return taskQueue === 'holdfast' ? `heal-${source}` : `heal-${source}-${taskQueue}`;
+  return `heal-${source}@${taskQueue}`;
 }

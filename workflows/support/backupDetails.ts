@@ -7,6 +7,7 @@ export function describeProgress(progress: BackupProgress, end?: BackupResult): 
     `### Backup ${progress.id} of ${progress.source}: ${end?.state ?? progress.phase}`,
     '',
     ...verdictOf(end),
+    ...waitingLines(progress),
     [
       progress.plan && `plan ${progress.plan}`,
       `${end ? 'ran' : 'running'} for ${formatDuration(progress.elapsed)}`,
@@ -38,6 +39,12 @@ export function describeProgress(progress: BackupProgress, end?: BackupResult): 
   }
   for (const warning of progress.warnings) lines.push(`- ${inCell(warning)}`);
   return lines.join('\n');
+}
+
+function waitingLines({ source, waitingFor }: BackupProgress): string[] {
+  if (waitingFor === undefined) return [];
+  const { purpose, workflowId, since } = waitingFor;
+  return [`Waits for the ${purpose} \`${workflowId}\`, which has been working on ${source} since ${since}.`, ''];
 }
 
 function verdictOf(end: BackupResult | undefined): string[] {

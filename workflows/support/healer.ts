@@ -13,23 +13,19 @@ import type {
 import type { ErrorType } from '../../core/errors.ts';
 import { copyName, takeOutcome, takeSurvey, type HealRound } from './healRun.ts';
 import { problemOf } from './problem.ts';
-import { HEARTBEAT_TIMEOUT, longRunning } from './steps.ts';
+import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './steps.ts';
 
 const { findWounds } = proxyActivities<HealSteps>({
-  startToCloseTimeout: '1h',
+  ...takenOver,
+  startToCloseTimeout: '2h',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 4 },
 });
-/** A backend that fails for longer is waited for by the workflow, and the other copies go first. */
-const { healCopy } = proxyActivities<HealSteps>({
-  ...longRunning,
-  retry: { initialInterval: '2s', maximumInterval: '20s', maximumAttempts: 4 },
-});
+const { healCopy } = proxyActivities<HealSteps>({ ...takenOver, ...longRunning });
 /** What the catalog misses is told by the next look. */
 const { noteHealing } = proxyActivities<HealSteps>({
+  ...takenOver,
   startToCloseTimeout: '2m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 3 },
 });
 
 /** Backups healed side by side. The copies of one follow each other: each may be what the next is healed from. */
