@@ -72,13 +72,14 @@ export async function verify(input: unknown): Promise<VerifyResult> {
     }),
   );
   const copies = backends.flatMap((backend) => verdicts.get(backend) ?? []);
-  const warnings = [...assignment.warnings, ...(await record(location.backup, copies))];
+  const untold = await record(location.backup, copies);
+  const warnings = [...assignment.warnings, ...untold];
   const passed = copies.length > 0 && copies.every(({ outcome }) => outcome === 'passed');
   const result: VerifyResult = { backup: location.backup, source: location.source, depth, passed, copies, warnings };
   if (passed) return result;
   const problems = copies.flatMap((copy) => copy.problems);
   const damaged = copies.some(({ outcome }) => outcome === 'damaged' || outcome === 'missing');
-  const healed = damaged && request.heal !== false ? await healAfter(result) : result;
+  const healed = damaged && request.heal !== false ? await healAfter(result, untold.length === 0) : result;
   throw ApplicationFailure.nonRetryable(
     problems.join('\n') || `No copy of ${location.backup} was found.`,
     damaged ? 'ObjectDamaged' : 'ObjectMissing',
@@ -99,11 +100,14 @@ async function find(request: VerifyInput): Promise<VerifyAssignment> {
   }
 }
 
-/** The verdict stands whether or not somebody mends what it found. */
-async function healAfter(result: VerifyResult): Promise<VerifyResult> {
+/**
+ * The verdict stands whether or not somebody mends what it found. The heal learns from the catalog which copies are bad;
+ * what was not noted there it has to find by reading.
+ */
+async function healAfter(result: VerifyResult, noted: boolean): Promise<VerifyResult> {
   const { source, backup, depth } = result;
   try {
-    return { ...result, heal: await startHeal({ source, backup, depth }) };
+    return { ...result, heal: await startHeal({ source, backup, ...(!noted && { depth }) }) };
   } catch (error) {
     if (isCancellation(error)) throw error;
     return { ...result, warnings: [...result.warnings, `Its heal could not be started: ${problemOf(error).message}`] };

@@ -103,14 +103,18 @@ async function ownManifest(
   }
 }
 
-/** A copy that claims to be whole is looked at as closely as asked; of another only what can be kept has to be known. */
+/**
+ * A copy that claims to be whole is looked at as closely as asked, and one that an earlier look found damaged as closely
+ * as can be: bytes that are right may not open. Of another only what can be kept has to be known.
+ */
 async function inspect(
   target: Backend,
   manifest: Manifest,
   claimsToBeWhole: boolean,
   options: HealCopyOptions,
 ): Promise<CopyReport> {
-  if (claimsToBeWhole && options.step.depth === 'opened') return proveCopy(target, manifest, options);
+  const { depth, condition } = options.step;
+  if (claimsToBeWhole && (depth === 'opened' || condition === 'damaged')) return proveCopy(target, manifest, options);
   return verifyStored(target, manifest, { signal: options.signal, onProgress: options.onProgress });
 }
 
