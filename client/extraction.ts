@@ -3,10 +3,12 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { HoldfastError, isHoldfastError, messageOf, type ErrorType } from '../core/errors.ts';
 import { EXTRACT_FORMS, extractForm, type ExtractForm } from '../core/repository/extractForm.ts';
 import type { LeftOut } from '../core/files/archiveGuard.ts';
+import type { PartCopy } from '../core/repository/extractPart.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
 import type { OpeningKey } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
 import { formatBytes } from '../core/format.ts';
+import { showProgress, type ProgressLine } from './progress.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
 export interface ExtractOptions {
@@ -91,17 +93,32 @@ async function extractOne(
   started: { output: boolean },
 ): Promise<Extracted> {
   const { partNamed } = await import('../core/repository/readPart.ts');
-  const { partBytes, writeNewFile, writeNewTree } = await import('../core/repository/extractPart.ts');
   const part = partNamed(copy.manifest, options.part);
   const form = extractForm(copy.manifest, part, options.as);
-  const source = { ...copy, part, pgRestore: newestPgRestore };
+  let read = 0;
+  const source = { ...copy, part, pgRestore: newestPgRestore, onProgress: (bytes: number) => (read = bytes) };
+  const line = () => ({ label: part.part, done: read, total: part.originalBytes, state: 'reading' });
+  return withProgress(terminal, `extracting from ${copy.backend.name}`, line, () =>
+    writeOut(terminal, source, form, options, started),
+  );
+}
+
+async function writeOut(
+  terminal: Terminal,
+  source: PartCopy,
+  form: ExtractForm,
+  options: ExtractOptions,
+  started: { output: boolean },
+): Promise<Extracted> {
+  const { partBytes, writeNewFile, writeNewTree } = await import('../core/repository/extractPart.ts');
+  const { part } = source.part;
   if (form === 'files') {
     const { findTar } = await import('../core/files/tarProgram.ts');
     const { totals, leftOut } = await writeNewTree(source, options.output, await findTar());
-    return { part: part.part, form, bytes: totals.bytes, leftOut };
+    return { part, form, bytes: totals.bytes, leftOut };
   }
   const bytes = partBytes(source, form);
-  if (options.output !== '-') return { part: part.part, form, bytes: await writeNewFile(bytes, options.output) };
+  if (options.output !== '-') return { part, form, bytes: await writeNewFile(bytes, options.output) };
   let written = 0;
   // Should the reader go away, the process ends at once, and not with 0: what was read is not the whole part.
   terminal.exitCode = EXIT_CODES.failed;
@@ -110,7 +127,27 @@ async function extractOne(
     written += chunk.length;
     if (!terminal.stdout.write(chunk)) await once(terminal.stdout, 'drain');
   }
-  return { part: part.part, form, bytes: written };
+  return { part, form, bytes: written };
+}
+
+async function withProgress<Result>(
+  terminal: Terminal,
+  phase: string,
+  line: () => ProgressLine,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const done = new AbortController();
+  const display = showProgress({
+    terminal,
+    poll: async () => ({ phase, lines: [line()] }),
+    signal: done.signal,
+  });
+  try {
+    return await work();
+  } finally {
+    done.abort();
+    await display;
+  }
 }
 
 function report(terminal: Terminal, done: Extracted & { backend: string; id: string }, { output }: ExtractOptions) {

@@ -1,5 +1,3 @@
-import type { Readable } from 'node:stream';
-
 /** What the bytes of a part are before compression; decides its file extension and how it is opened. */
 export type PartFormat = 'pg_dump-custom' | 'sql' | 'tar' | 'json';
 
@@ -25,7 +23,8 @@ export interface PartSource {
 
 /** One plaintext stream on its way into the seal. */
 export interface PartStream {
-  readonly plaintext: Readable;
+  /** Read it once. A chunk is good until the next one is asked for: who keeps it longer copies it. */
+  readonly plaintext: AsyncIterable<Uint8Array>;
   /**
    * Resolves when every process behind the stream ended well and every byte they wrote was handed out; rejects
    * otherwise. Only this decides whether the part is good: the end of the stream alone proves nothing.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Compression } from '../config/schema.ts';
-import { codeOf, HoldfastError } from '../errors.ts';
+import { HoldfastError } from '../errors.ts';
 import { objectName } from '../repository/layout.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
@@ -61,9 +61,10 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
   const stream = source.open(AbortSignal.any([signal, stop.signal]));
   // It may fail long before it is asked below.
   stream.finished.catch(() => undefined);
+  const plaintext = noteBreak(stream.plaintext);
   const writer = attempt.openPart((index) => objectName(part, PART_EXTENSIONS[format], compression.type, index));
   try {
-    const sealed = (options.seal ?? seal)(stream.plaintext, {
+    const sealed = (options.seal ?? seal)(plaintext.stream, {
       compression,
       recipients,
       context: { backup, part, source: options.source },
@@ -99,9 +100,8 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
       ...(facts.tree && { tree: structuredClone(facts.tree) as ManifestPart['tree'] & object }),
     };
   } catch (error) {
-    const reason = await producersReason(stream, error);
+    const reason = plaintext.broke() ? await producersReason(stream, error) : error;
     stop.abort(reason);
-    stream.plaintext.destroy();
     await Promise.allSettled([stream.finished]);
     throw reason;
   } finally {
@@ -109,12 +109,22 @@ async function sealPart(source: PartSource, options: SealPartsOptions): Promise<
   }
 }
 
-/**
- * Why a broken stream broke is known to the process behind it, and it says so at once. A stream that was left because
- * its reader failed is another matter: that its process then ended too is only a consequence.
- */
-async function producersReason({ plaintext, finished }: PartStream, error: unknown): Promise<unknown> {
-  if (plaintext.errored === null && codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') return error;
+/** The same stream, and whether it broke off by itself: a stream that was left because its reader failed did not. */
+function noteBreak(source: AsyncIterable<Uint8Array>) {
+  let broke = false;
+  async function* stream(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source;
+    } catch (error) {
+      broke = true;
+      throw error;
+    }
+  }
+  return { stream: stream(), broke: () => broke };
+}
+
+/** Why a stream broke is known to the process behind it, and it says so at once. */
+async function producersReason({ finished }: PartStream, error: unknown): Promise<unknown> {
   const patience = sleep(200, error, { ref: false });
   return Promise.race([
     finished.then(

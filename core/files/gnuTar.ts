@@ -1,5 +1,5 @@
 import type { FileTreeConfiguration } from '../config/schema.ts';
-import { startProcess } from '../process/childProcess.ts';
+import { startProducer } from '../process/childProcess.ts';
 import { excludeArguments } from './excludes.ts';
 import type { TarProgram } from './tarProgram.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';
@@ -11,13 +11,13 @@ import type { RunningArchive, TreeNotes } from './treeNotes.ts';
  * File systems mounted inside the tree are part of it: a backup that silently ends at a mount point is no backup of the
  * tree its owner sees. Exclude what does not belong.
  */
-export function archiveWithGnuTar(
+export async function archiveWithGnuTar(
   tar: TarProgram,
   configuration: FileTreeConfiguration,
   notes: TreeNotes,
   options: { readonly stallTimeout: number; readonly signal: AbortSignal },
-): RunningArchive {
-  const { stdout, finished } = startProcess({
+): Promise<RunningArchive> {
+  const { output, finished } = await startProducer({
     command: tar.path,
     args: [
       '--create',
@@ -46,7 +46,7 @@ export function archiveWithGnuTar(
     signal: options.signal,
     onErrorLine: (line) => noteWarning(line, notes),
   });
-  return { stream: stdout, finished };
+  return { output, finished };
 }
 
 /**

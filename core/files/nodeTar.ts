@@ -30,7 +30,7 @@ export function archiveWithNode(
   });
   // The stream's reader sees the failure first; whoever awaits `finished` learns why.
   end.catch(() => undefined);
-  return { stream, finished: end };
+  return { output: stream, finished: end };
 }
 
 const READ_BYTES = 256 * 1024;

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import type { FileTreeConfiguration } from '../config/schema.ts';
 import { HoldfastError } from '../errors.ts';
 import type { TreeReport } from '../backup/part.ts';
@@ -15,7 +14,8 @@ export interface TreeNotes {
 
 /** An archive program at work: its output, and its end. */
 export interface RunningArchive {
-  readonly stream: Readable;
+  /** A chunk is good until the next one is asked for. */
+  readonly output: AsyncIterable<Buffer>;
   readonly finished: Promise<unknown>;
 }
 

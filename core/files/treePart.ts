@@ -1,15 +1,19 @@
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { PartFacts, PartSource } from '../backup/part.ts';
 import type { FileTreeConfiguration } from '../config/schema.ts';
 import { HoldfastError } from '../errors.ts';
 import { archiveWithGnuTar } from './gnuTar.ts';
 import { createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
 import { archiveWithNode } from './nodeTar.ts';
-import { createTarReader, type TarEntry } from './tarReader.ts';
+import { createTarReader } from './tarReader.ts';
 import { assertDirectory } from './treeDirectory.ts';
 import type { TarProgram } from './tarProgram.ts';
-import { assertAcceptable, createTreeNotes, createTreeReport, type RunningArchive } from './treeNotes.ts';
+import {
+  assertAcceptable,
+  createTreeNotes,
+  createTreeReport,
+  type RunningArchive,
+  type TreeNotes,
+} from './treeNotes.ts';
 
 export interface TreeArchiveOptions {
   /** Name of the tree, which becomes the part's. */
@@ -34,66 +38,70 @@ export function treePart(options: TreeArchiveOptions): PartSource {
     format: 'tar',
     lane: 'beside',
     open: (signal) => {
-      const counter = createTotalsCounter();
-      const counting = countingStream((entry) => counter.add(entry));
-      const finished = archive(options, counting, () => counter.totals(), signal);
-      // The stream's reader sees the failure first, as an early end; whoever awaits `finished` learns why.
-      finished.catch(() => counting.destroy());
-      return { plaintext: counting, finished };
+      const notes = createTreeNotes();
+      const running = startArchive(options, notes, signal);
+      const { archive, counted } = countedArchive(running);
+      const finished = reportWhenDone(options, running, counted, notes);
+      // The archive's reader sees the failure first, as an early end; whoever awaits `finished` learns why.
+      finished.catch(() => undefined);
+      return { plaintext: archive, finished };
     },
   };
 }
 
-async function archive(
+async function startArchive(
   { tree, configuration, stallTimeout, tar }: TreeArchiveOptions,
-  counting: Transform,
-  totals: () => ArchiveTotals,
+  notes: TreeNotes,
   signal: AbortSignal,
-): Promise<PartFacts> {
+): Promise<RunningArchive> {
   await assertDirectory(tree, configuration.path);
   signal.throwIfAborted();
-  const notes = createTreeNotes();
-  const running = tar
+  return tar
     ? archiveWithGnuTar(tar, configuration, notes, { stallTimeout, signal })
     : archiveWithNode(configuration, notes, { stallTimeout, signal });
-  await handOut(running, counting);
-  const report = createTreeReport(totals(), notes);
+}
+
+/** The program's own failure explains more than the broken archive it leaves, so it is the one reported. */
+async function reportWhenDone(
+  { tree, configuration }: TreeArchiveOptions,
+  running: Promise<RunningArchive>,
+  counted: Promise<ArchiveTotals>,
+  notes: TreeNotes,
+): Promise<PartFacts> {
+  const [ended, totals] = await Promise.allSettled([running.then((archive) => archive.finished), counted]);
+  if (ended.status === 'rejected') throw ended.reason;
+  if (totals.status === 'rejected') throw totals.reason;
+  const report = createTreeReport(totals.value, notes);
   assertAcceptable(tree, configuration, report);
   return { tree: report };
 }
 
-/** The program's own failure explains more than the broken stream it leaves, so it is the one reported. */
-async function handOut({ stream, finished }: RunningArchive, counting: Transform): Promise<void> {
-  const [ended, handedOut] = await Promise.allSettled([finished, pipeline(stream, counting)]);
-  if (ended.status === 'rejected') throw ended.reason;
-  if (handedOut.status === 'rejected') throw handedOut.reason;
-}
-
-/** Passes an archive on unchanged and tells of every entry in it. */
-function countingStream(onEntry: (entry: TarEntry) => void): Transform {
+/** The same bytes, and what they turned out to hold once they were read to their end. */
+function countedArchive(running: Promise<RunningArchive>) {
+  const counter = createTotalsCounter();
   const reader = createTarReader({
     onEntry: (entry) => {
-      onEntry(entry);
+      counter.add(entry);
       return 'keep';
     },
     damaged: (what) => new HoldfastError('DumpFailed', `the archive program wrote no whole archive: ${what}`),
   });
-  return new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      try {
+  const counted = Promise.withResolvers<ArchiveTotals>();
+  counted.promise.catch(() => undefined);
+  async function* archive(): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of (await running).output) {
         reader.push(chunk);
-        done(null, chunk);
-      } catch (error) {
-        done(error as Error);
+        yield chunk;
       }
-    },
-    flush: (done) => {
-      try {
-        reader.end();
-        done();
-      } catch (error) {
-        done(error as Error);
-      }
-    },
-  });
+      reader.end();
+      counted.resolve(counter.totals());
+    } catch (error) {
+      counted.reject(error);
+      throw error;
+    } finally {
+      counted.reject(new Error('the archive was not read to its end'));
+    }
+  }
+  return { archive: archive(), counted: counted.promise };
 }

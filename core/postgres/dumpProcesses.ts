@@ -1,7 +1,5 @@
-import { PassThrough, type Readable } from 'node:stream';
-import { finished as streamFinished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startProcess, type RunningProcess } from '../process/childProcess.ts';
+import { startProducer, type RunningProducer } from '../process/childProcess.ts';
 import { HoldfastError, messageOf } from '../errors.ts';
 import { APPLICATION_NAME, connect, endSession, describeDatabase, type DatabaseAccess } from './access.ts';
 import { dumpIsStuckBehindSnapshot } from './blockers.ts';
@@ -12,16 +10,9 @@ import type { ServerFacts } from './server.ts';
 import { lockTableFull, type Snapshot } from './snapshot.ts';
 
 /** A pg_dump that holds its locks and waits for its reader. */
-export interface RunningDump {
+export interface RunningDump extends RunningProducer {
   /** `database`, `schema` or `rows-N`. */
   readonly part: string;
-  readonly output: Readable;
-  /** Whether a byte has come. */
-  hasBegun(): boolean;
-  /** Resolves when the program ended well and the last byte of `output` was taken. */
-  readonly finished: Promise<void>;
-  /** Resolves when the program is gone, however it ended. */
-  readonly gone: Promise<void>;
   stop(reason: unknown): void;
 }
 
@@ -48,8 +39,9 @@ const STUCK_CHECK_INTERVAL = 500;
  * program that comes later would queue behind whoever waits for the snapshot's locks by then, and he behind it.
  */
 export async function startDumps(job: DumpJob): Promise<RunningDump[]> {
-  const dumps = dumpArguments(job).map(({ part, args }) => startDump(job, part, args));
+  const dumps: RunningDump[] = [];
   try {
+    for (const { part, args } of dumpArguments(job)) dumps.push(await startDump(job, part, args));
     await allReady(job, dumps);
     return dumps;
   } catch (error) {
@@ -72,10 +64,9 @@ function dumpArguments(job: DumpJob): { part: string; args: string[] }[] {
   ];
 }
 
-function startDump(job: DumpJob, part: string, args: readonly string[]): RunningDump {
+async function startDump(job: DumpJob, part: string, args: readonly string[]): Promise<RunningDump> {
   const own = new AbortController();
-  const signal = AbortSignal.any([own.signal, job.signal]);
-  const process = startProcess({
+  const process = await startProducer({
     command: programPath(job.clients, 'pg_dump'),
     args: [
       '--format=custom',
@@ -91,42 +82,9 @@ function startDump(job: DumpJob, part: string, args: readonly string[]): Running
     ],
     environment: job.environment.variables,
     stallTimeout: job.options.stallTimeout,
-    signal,
+    signal: AbortSignal.any([own.signal, job.signal]),
   });
-  return { part, ...waitForReader(process, signal), stop: (reason) => own.abort(reason) };
-}
-
-const OUTPUT_BUFFER = 2 ** 18;
-
-/**
- * Keeps the output of a program whose reader comes later. Without, Node throws away what a program has written when it
- * exits before anybody reads.
- */
-function waitForReader(process: RunningProcess, signal: AbortSignal): Omit<RunningDump, 'part' | 'stop'> {
-  const { stdout } = process;
-  const output = new PassThrough({ highWaterMark: OUTPUT_BUFFER });
-  // Whoever awaits `finished` learns of errors; the stream alone may have no reader yet.
-  output.on('error', () => undefined);
-  let begun = false;
-  stdout.once('data', () => (begun = true));
-  stdout.pipe(output);
-  const drop = () => {
-    stdout.unpipe(output);
-    stdout.resume();
-    output.destroy(signal.reason);
-  };
-  if (signal.aborted) drop();
-  else signal.addEventListener('abort', drop, { once: true });
-
-  const taken = streamFinished(output, { writable: false });
-  taken.catch(() => undefined);
-  const finished = process.finished.then(() => taken);
-  finished.catch(() => undefined);
-  const gone = process.finished.then(
-    () => undefined,
-    () => undefined,
-  );
-  return { output, hasBegun: () => begun, finished, gone };
+  return { part, ...process, stop: (reason) => own.abort(reason) };
 }
 
 /** pg_dump writes its first byte when it has all its locks and has read all definitions. */
@@ -144,11 +102,12 @@ async function allReady(job: DumpJob, dumps: readonly RunningDump[]): Promise<vo
   }
 }
 
+/** A program that ends well has written something, so only a failure ends the wait early. */
 async function firstByte(dump: RunningDump, signal: AbortSignal): Promise<void> {
-  let gone = false;
-  void dump.gone.then(() => (gone = true));
+  let failure: { readonly error: unknown } | undefined;
+  dump.finished.catch((error: unknown) => (failure = { error }));
   while (!dump.hasBegun()) {
-    if (gone) return dump.finished;
+    if (failure) throw failure.error;
     await delay(READY_CHECK_INTERVAL, undefined, { signal });
   }
 }

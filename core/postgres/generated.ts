@@ -5,7 +5,7 @@ import type { PartStream } from '../backup/part.ts';
 export function generatedStream(
   text: (signal: AbortSignal) => AsyncIterable<string | Buffer>,
   signal: AbortSignal,
-): PartStream {
+): PartStream & { readonly plaintext: Readable } {
   const { promise, resolve, reject } = Promise.withResolvers<object>();
   async function* toTheEnd() {
     try {

@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { codeOf, HoldfastError } from '../errors.ts';
+import { openOutputRing } from './outputRing.ts';
 
 export interface ChildProcessOptions {
   readonly command: string;
@@ -34,23 +36,102 @@ const GRACE_BEFORE_KILL = 5_000;
 const STALL_CHECK_INTERVAL = 1_000;
 const STDERR_TAIL_LINES = 20;
 
+/** As RunningProcess, for output by the gigabyte. */
+export interface RunningProducer {
+  /** Read it once. A chunk is good until the next one is asked for: who keeps it longer copies it. */
+  readonly output: AsyncGenerator<Buffer, void, undefined>;
+  /** Whether the program has written anything yet. */
+  readonly hasBegun: () => boolean;
+  /** Resolves with the exit code once the process ended well and its output was read to the end; rejects otherwise. */
+  readonly finished: Promise<number>;
+  /** Resolves when the process is gone, however it ended. */
+  readonly gone: Promise<void>;
+}
+
 /**
  * Starts a program in a process group of its own, so that Ctrl-C in the terminal does not reach it and all it starts
  * can be ended together.
  */
 export function startProcess(options: ChildProcessOptions): RunningProcess {
   options.signal?.throwIfAborted();
+  const child = spawnGroup(options, 'pipe');
+  const { stdout } = child;
+  if (!stdout) throw new TypeError('stdout is always a pipe here');
+  const finished = supervise(child, options, {
+    arrived: () => (stdout as Readable & { bytesRead?: number }).bytesRead ?? 0,
+    unread: () => stdout.readableLength,
+    // Nobody reads on after this; draining lets the process's end arrive.
+    stop: () => void stdout.resume(),
+  });
+  return { pid: child.pid, stdout, finished };
+}
+
+/**
+ * Starts a program whose output is large, the same way. Its output waits for its reader, however late he comes. Rejects
+ * with the signal's reason.
+ */
+export async function startProducer(options: ChildProcessOptions): Promise<RunningProducer> {
+  const ring = await openOutputRing();
+  try {
+    options.signal?.throwIfAborted();
+    const child = spawnGroup(options, ring.childEnd);
+    const ended = supervise(child, options, ring);
+    // Nobody reads on what a program that failed still has to say.
+    ended.catch(() => ring.stop());
+    const finished = ended.then(async (code) => {
+      await ring.drained;
+      return code;
+    });
+    finished.catch(() => undefined);
+    const gone = ended.then(
+      () => undefined,
+      () => undefined,
+    );
+    return { output: ring.chunks, hasBegun: () => ring.arrived() > 0, finished, gone };
+  } catch (error) {
+    ring.stop();
+    throw error;
+  } finally {
+    // The program holds it now; as long as it is open here too the output has no end.
+    ring.childEnd.destroy();
+  }
+}
+
+/** Runs a program to its end and gives its whole standard output as text. For small outputs only. */
+export async function readProcess(options: ChildProcessOptions): Promise<string> {
+  const { stdout, finished } = startProcess(options);
+  const chunks: Buffer[] = [];
+  for await (const chunk of stdout) chunks.push(chunk as Buffer);
+  await finished;
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function spawnGroup(options: ChildProcessOptions, output: 'pipe' | Socket): ChildProcess {
   const child = spawn(options.command, options.args, {
     detached: true,
     cwd: options.workingDirectory,
     env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', ...options.environment },
-    stdio: [options.input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    stdio: [options.input ? 'pipe' : 'ignore', output, 'pipe'],
     ...(options.user ? { uid: options.user.uid, gid: options.user.gid } : {}),
   });
-  const tail = collectErrorLines(child, options.onErrorLine);
-  const ending = endOnAbortOrStall(child, options);
   if (options.input && child.stdin) feed(options.input, child.stdin);
+  return child;
+}
 
+/** What the supervision of a process has to know of its output. */
+interface WatchedOutput {
+  /** Bytes that have come. */
+  readonly arrived: () => number;
+  /** Bytes that wait for the reader. */
+  readonly unread: () => number;
+  /** Called when the process is told to end. */
+  readonly stop: () => void;
+}
+
+/** Resolves with the exit code of a process that ended well; ends it on an abort and on a stall. */
+function supervise(child: ChildProcess, options: ChildProcessOptions, output: WatchedOutput): Promise<number> {
+  const tail = collectErrorLines(child, options.onErrorLine);
+  const ending = endOnAbortOrStall(child, options, output);
   const finished = new Promise<number>((resolve, reject) => {
     child.once('error', (cause) => {
       ending.release();
@@ -65,19 +146,9 @@ export function startProcess(options: ChildProcessOptions): RunningProcess {
       else reject(failed(options.command, code, signalName, tail()));
     });
   });
-  // The stream's reader sees the failure first, as an early end; whoever awaits `finished` learns why.
+  // The output's reader sees the failure first, as an early end; whoever awaits `finished` learns why.
   finished.catch(() => undefined);
-  if (!child.stdout) throw new TypeError('stdout is always a pipe here');
-  return { pid: child.pid, stdout: child.stdout, finished };
-}
-
-/** Runs a program to its end and gives its whole standard output as text. For small outputs only. */
-export async function readProcess(options: ChildProcessOptions): Promise<string> {
-  const { stdout, finished } = startProcess(options);
-  const chunks: Buffer[] = [];
-  for await (const chunk of stdout) chunks.push(chunk as Buffer);
-  await finished;
-  return Buffer.concat(chunks).toString('utf8');
+  return finished;
 }
 
 function collectErrorLines(child: ChildProcess, onLine?: (line: string) => void): () => string[] {
@@ -98,20 +169,19 @@ function collectErrorLines(child: ChildProcess, onLine?: (line: string) => void)
   return () => tail;
 }
 
-function endOnAbortOrStall(child: ChildProcess, options: ChildProcessOptions) {
+function endOnAbortOrStall(child: ChildProcess, options: ChildProcessOptions, output: WatchedOutput) {
   let stalledNow = false;
   let killTimer: NodeJS.Timeout | undefined;
   const end = () => {
     signalGroup(child, 'SIGTERM');
     killTimer = setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_BEFORE_KILL);
-    // Nobody reads on after this; draining lets the process's end arrive.
-    child.stdout?.resume();
+    output.stop();
   };
   options.signal?.addEventListener('abort', end, { once: true });
   const stallTimer =
     options.stallTimeout === undefined
       ? undefined
-      : watchForStall(child, options.stallTimeout, () => {
+      : watchForStall(output, options.stallTimeout, () => {
           stalledNow = true;
           end();
         });
@@ -126,14 +196,13 @@ function endOnAbortOrStall(child: ChildProcess, options: ChildProcessOptions) {
 }
 
 /** A reader that is slower than the process is no stall: time counts only while nothing waits to be read. */
-function watchForStall(child: ChildProcess, timeout: number, onStall: () => void): NodeJS.Timeout {
-  const stdout: (Readable & { bytesRead?: number }) | null = child.stdout;
+function watchForStall(output: WatchedOutput, timeout: number, onStall: () => void): NodeJS.Timeout {
   let lastBytes = 0;
   let lastProgress = Date.now();
   const timer = setInterval(
     () => {
-      const bytes = stdout?.bytesRead ?? 0;
-      if (bytes !== lastBytes || (stdout?.readableLength ?? 0) > 0) {
+      const bytes = output.arrived();
+      if (bytes !== lastBytes || output.unread() > 0) {
         lastBytes = bytes;
         lastProgress = Date.now();
       } else if (Date.now() - lastProgress >= timeout) {

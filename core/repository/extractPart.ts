@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { extractArchive, type ExtractedArchive } from '../files/extractArchive.ts';
 import type { TarProgram } from '../files/tarProgram.ts';
@@ -20,6 +21,8 @@ export interface PartCopy {
   /** Path of pg_restore; asked for only to make SQL of a dump. */
   readonly pgRestore: () => Promise<string>;
   readonly signal?: AbortSignal | undefined;
+  /** Told how many of the part's original bytes have been read and verified. */
+  readonly onProgress?: (bytes: number) => void;
 }
 
 /**
@@ -27,16 +30,26 @@ export interface PartCopy {
  * Throws what `readPart` and `restoreToText` throw.
  */
 export async function* partBytes(copy: PartCopy, form: Exclude<ExtractForm, 'files'>): AsyncGenerator<Buffer, void> {
-  const { backend, manifest, part, openingKeys, signal } = copy;
-  const plaintext = readPart(backend, manifest, part, openingKeys, signal);
+  const { part, signal } = copy;
+  const plaintext = readWithProgress(copy);
   if (form === 'sql' && part.format === 'pg_dump-custom') {
-    yield* restoreToText(plaintext[Symbol.asyncIterator](), {
+    yield* restoreToText(plaintext, {
       pgRestore: await copy.pgRestore(),
       output: 'sql',
       signal,
     });
   } else {
-    yield* plaintext as AsyncIterable<Buffer>;
+    yield* plaintext;
+  }
+}
+
+async function* readWithProgress(copy: PartCopy): AsyncGenerator<Buffer, void> {
+  const { backend, manifest, part, openingKeys, signal, onProgress } = copy;
+  let bytes = 0;
+  for await (const chunk of readPart(backend, manifest, part, openingKeys, signal) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    onProgress?.(bytes);
+    yield chunk;
   }
 }
 
@@ -72,9 +85,9 @@ export async function writeNewTree(
 ): Promise<ExtractedArchive> {
   await refuseExisting(path);
   const partial = partialName(path);
-  const { backend, manifest, part, openingKeys, signal } = copy;
+  const { signal } = copy;
   try {
-    const archive = readPart(backend, manifest, part, openingKeys, signal);
+    const archive = Readable.from(readWithProgress(copy), { objectMode: false });
     const extracted = await extractArchive(archive, partial, { tar, ...(signal && { signal }) });
     await refuseExisting(path);
     await rename(partial, path).catch((cause: unknown) => {

@@ -4,7 +4,7 @@ import {
   NodeDefaultCryptographicMaterialsManager,
   type AlgorithmSuiteIdentifier,
   type EncryptedDataKey,
-} from '@aws-crypto/client-node';
+} from '@aws-crypto/material-management-node';
 import { aadFactory, deserializeFactory, type HeaderInfo } from '@aws-crypto/serialize';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { byteReader, type ByteReader } from './byteReader.ts';
@@ -86,11 +86,13 @@ async function openHeader(
   const fitting = keysNamed(messageHeader.encryptedDataKeys, keys, context);
 
   try {
-    const material = await new NodeDefaultCryptographicMaterialsManager(openingKeyring(fitting)).decryptMaterials({
-      suite: new NodeAlgorithmSuite(ALGORITHM_SUITE),
-      encryptionContext: messageHeader.encryptionContext,
-      encryptedDataKeys: [...messageHeader.encryptedDataKeys],
-    });
+    const material = await new NodeDefaultCryptographicMaterialsManager(await openingKeyring(fitting)).decryptMaterials(
+      {
+        suite: new NodeAlgorithmSuite(ALGORITHM_SUITE),
+        encryptionContext: messageHeader.encryptionContext,
+        encryptedDataKeys: [...messageHeader.encryptedDataKeys],
+      },
+    );
     const openFrame = getDecryptionHelper(material).getDecipherInfo(messageHeader.messageId, messageHeader.suiteData);
     openFrame(headerAuth.headerIv)
       .setAAD(Buffer.from(rawHeader))

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
+import { buildEncrypt } from '@aws-crypto/encrypt-node';
 import {
   AlgorithmSuiteIdentifier,
-  buildClient,
   CommitmentPolicy,
   NodeDefaultCryptographicMaterialsManager,
-} from '@aws-crypto/client-node';
+} from '@aws-crypto/material-management-node';
 import { HoldfastError, messageOf } from '../errors.ts';
 import { encryptionContext, type SealContext } from './context.ts';
 import { sealingKeyring } from './keyrings.ts';
@@ -25,8 +25,8 @@ export async function* encrypt(
   recipients: readonly SealingKey[],
   context: SealContext,
 ): AsyncGenerator<Buffer> {
-  const { encryptStream } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
-  const materials = new NodeDefaultCryptographicMaterialsManager(sealingKeyring(recipients));
+  const { encryptStream } = buildEncrypt(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
+  const materials = new NodeDefaultCryptographicMaterialsManager(await sealingKeyring(recipients));
   const stream = encryptStream(materials, {
     suiteId: ALGORITHM_SUITE,
     frameLength: ENCRYPTION_FRAME_BYTES,

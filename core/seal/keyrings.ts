@@ -1,34 +1,32 @@
 import { type KeyObject } from 'node:crypto';
-import {
-  KmsKeyringNode,
-  MultiKeyringNode,
-  RawAesKeyringNode,
-  RawAesWrappingSuiteIdentifier,
-  RawRsaKeyringNode,
-  type KeyringNode,
-  type RawRsaKeyringNodeInput,
-} from '@aws-crypto/client-node';
+import { MultiKeyringNode, type KeyringNode } from '@aws-crypto/material-management-node';
+import { RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from '@aws-crypto/raw-aes-keyring-node';
+import { RawRsaKeyringNode, type RawRsaKeyringNodeInput } from '@aws-crypto/raw-rsa-keyring-node';
 import type { AesKey, OpeningKey, SealingKey } from './keys.ts';
 
 /** The provider id of every raw key in a message; the key's id is its name. */
 export const KEY_NAMESPACE = 'holdfast';
 
 /** Wraps one data key for every recipient: each of them alone opens the message. */
-export function sealingKeyring(recipients: readonly SealingKey[]): KeyringNode {
-  const [generator, ...children] = recipients.map((key) => keyringOf(key));
+export async function sealingKeyring(recipients: readonly SealingKey[]): Promise<KeyringNode> {
+  const [generator, ...children] = await Promise.all(recipients.map(keyringOf));
   if (generator === undefined) throw new TypeError('sealing needs at least one recipient');
   return new MultiKeyringNode({ generator, children });
 }
 
 /** Tries every key that a message names. */
-export function openingKeyring(keys: readonly OpeningKey[]): KeyringNode {
-  return new MultiKeyringNode({ children: keys.map((key) => keyringOf(key)) });
+export async function openingKeyring(keys: readonly OpeningKey[]): Promise<KeyringNode> {
+  return new MultiKeyringNode({ children: await Promise.all(keys.map(keyringOf)) });
 }
 
-function keyringOf(key: SealingKey | OpeningKey): KeyringNode {
+async function keyringOf(key: SealingKey | OpeningKey): Promise<KeyringNode> {
   if (key.type === 'aes-256') return aesKeyring(key);
-  // Region from the ARN; credentials from the ambient chain.
-  if (key.type === 'kms') return new KmsKeyringNode({ generatorKeyId: key.id });
+  if (key.type === 'kms') {
+    // With it comes a whole client for AWS, which every garbage collection then walks: only who needs it loads it.
+    const { KmsKeyringNode } = await import('@aws-crypto/kms-keyring-node');
+    // Region from the ARN; credentials from the ambient chain.
+    return new KmsKeyringNode({ generatorKeyId: key.id });
+  }
   return rsaKeyring(key.id, 'publicKey' in key ? { publicKey: key.publicKey } : { privateKey: key.privateKey });
 }
 

@@ -3,7 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
-import { buildClient, CommitmentPolicy } from '@aws-crypto/client-node';
+import { buildEncrypt } from '@aws-crypto/encrypt-node';
+import { CommitmentPolicy } from '@aws-crypto/material-management-node';
 import { PART_EXTENSIONS, type PartFormat } from '../../core/backup/part.ts';
 import type { Compression } from '../../core/config/schema.ts';
 import { backupPrefix, MANIFEST_NAME, objectName } from '../../core/repository/layout.ts';
@@ -137,8 +138,8 @@ async function sealSmall({ original, part }: PartPlan, recipients: readonly Seal
     frames.push(await promisify(zstdCompress)(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } }));
   }
   const compressed = Buffer.concat(frames);
-  const { encrypt } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
-  const { result } = await encrypt(sealingKeyring(recipients), compressed, {
+  const { encrypt } = buildEncrypt(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
+  const { result } = await encrypt(await sealingKeyring(recipients), compressed, {
     suiteId: ALGORITHM_SUITE,
     frameLength: 256,
     encryptionContext: encryptionContext({ ...LOCATION, part }),

@@ -43,8 +43,8 @@ export async function archiveTree(configuration: FileTreeConfiguration, run: Arc
     let bytes = 0;
     let called = false;
     for await (const chunk of plaintext) {
-      chunks.push(chunk as Buffer);
-      bytes += (chunk as Buffer).length;
+      chunks.push(Buffer.from(chunk));
+      bytes += chunk.length;
       if (called || bytes < INTO_THE_FIRST_FILE) continue;
       called = true;
       await run.meanwhile?.();

@@ -6,7 +6,17 @@ import type { ClientPrograms } from '../../../core/postgres/clients.ts';
 import { openSnapshot } from '../../../core/postgres/snapshot.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
-import { accessTo, assertRejects, dumpInto, openDump, openSession, saveParts, runProgram, runSql } from './support.ts';
+import {
+  accessTo,
+  assertRejects,
+  dumpInto,
+  openDump,
+  openSession,
+  readOn,
+  saveParts,
+  runProgram,
+  runSql,
+} from './support.ts';
 
 /** A pg_dump before which `statement` has been sent to the server and waits there, or is done. */
 async function clientsThatFirstRun(
@@ -114,7 +124,7 @@ test('[5] when the session of the snapshot dies, every part fails and close says
   const session = await openSession(context, database);
   await session.query('select pg_terminate_backend($1)', [dump.snapshotPid]);
   for (const stream of streams) {
-    stream.plaintext.on('error', () => undefined).resume();
+    void readOn(stream);
     await assertRejects(stream.finished, 'DumpFailed', /session that holds the snapshot ended/);
   }
   await assertRejects(dump.close(), 'DumpFailed', /session that holds the snapshot ended/);

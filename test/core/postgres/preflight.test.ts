@@ -8,7 +8,7 @@ import { checkFloors } from '../../../core/postgres/floors.ts';
 import { inspectDatabase } from '../../../core/postgres/preflight.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { createDatabase } from '../../support/servers.ts';
-import { accessTo, assertRejects, createRole, dumpInto, fixtureSql, openDump, runSql } from './support.ts';
+import { accessTo, assertRejects, createRole, dumpInto, fixtureSql, openDump, readOn, runSql } from './support.ts';
 
 async function failures(access: DatabaseAccess): Promise<string[]> {
   const { findings } = await inspectDatabase(access);
@@ -89,8 +89,9 @@ test('[4] row-level security is named for a plain reader, for pg_read_all_data a
   await assertRejects(dumpInto(context, reader), 'DumpFailed', /row-level security|row security/);
   const dump = await openDump(context, reader);
   const inventory = dump.parts.find((part) => part.part === 'inventory')?.open(new AbortController().signal);
-  inventory?.plaintext.resume();
-  await assertRejects(inventory?.finished ?? Promise.resolve(), 'SourceRefused', /row-level security policy/);
+  assert.ok(inventory);
+  void readOn(inventory);
+  await assertRejects(inventory.finished, 'SourceRefused', /row-level security policy/);
   await dump.close();
   await runSql(database, `alter role ${reader.user} bypassrls`);
   assert.deepEqual(await failures(reader), []);

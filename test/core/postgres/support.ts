@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import type { PartStream } from '../../../core/backup/part.ts';
 import type { DatabaseAccess } from '../../../core/postgres/access.ts';
 import { openDatabaseDump, type DatabaseDump, type DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
 import { inventorySchema, type Inventory } from '../../../core/postgres/inventorySchema.ts';
@@ -76,10 +77,24 @@ export async function saveParts(dump: DatabaseDump, directory: string): Promise<
   await Promise.all(
     dump.parts.map(async (part) => {
       const stream = part.open(signal);
-      await pipeline(stream.plaintext, createWriteStream(join(directory, part.part)));
+      await pipeline(copiesOf(stream.plaintext), createWriteStream(join(directory, part.part)));
       await stream.finished;
     }),
   );
+}
+
+/** A chunk is only good until the next one is asked for; whoever writes it behind the reader's back needs his own. */
+async function* copiesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
+}
+
+/** Reads a part to its end, whichever that is. */
+export async function readOn({ plaintext }: PartStream): Promise<void> {
+  try {
+    for await (const chunk of plaintext) void chunk;
+  } catch {
+    // Why it ended is what `finished` says.
+  }
 }
 
 /** Dumps and reads everything into a fresh directory. */

@@ -2,12 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import {
-  buildClient,
-  CommitmentPolicy,
-  RawAesKeyringNode,
-  RawAesWrappingSuiteIdentifier,
-} from '@aws-crypto/client-node';
+import { buildDecrypt } from '@aws-crypto/decrypt-node';
+import { CommitmentPolicy } from '@aws-crypto/material-management-node';
+import { RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from '@aws-crypto/raw-aes-keyring-node';
 import { seal } from '../../../core/seal/seal.ts';
 import { unseal } from '../../../core/seal/unseal.ts';
 import { chunked, CONTEXT, gather, newAesKey, newRsaKey, openBytes, sealBytes } from './sealing.ts';
@@ -91,7 +88,7 @@ describe('seal and unseal', () => {
       unencryptedMasterKey: new Uint8Array(key.secret.export()),
       wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
     });
-    const { decrypt } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
+    const { decrypt } = buildDecrypt(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
     const { plaintext, messageHeader } = await decrypt(keyring, ciphertext);
     assert.deepEqual(
       { ...messageHeader.encryptionContext },
