@@ -15,7 +15,14 @@ import {
 } from '@temporalio/workflow';
 import type { ProgressReport, StepProblem } from '../core/backup/run.ts';
 import type { ErrorType } from '../core/errors.ts';
-import { HEAL_INPUT_EXAMPLE, healInput, type HealInput, type HealProgress, type HealResult } from '../core/heal/run.ts';
+import {
+  HEAL_INPUT_EXAMPLE,
+  healInput,
+  healWorkflowId,
+  type HealInput,
+  type HealProgress,
+  type HealResult,
+} from '../core/heal/run.ts';
 import { describeHeal } from './support/healDetails.ts';
 import { createHealer } from './support/healer.ts';
 import {
@@ -29,6 +36,7 @@ import {
 } from './support/healRun.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
+import { startHeal } from './support/startHeal.ts';
 
 const progressQuery = defineQuery<HealProgress>('progress');
 const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
@@ -62,6 +70,7 @@ export interface CarriedHeal {
 export async function heal(input: unknown, carried?: CarriedHeal): Promise<HealResult> {
   const request = parseInput(healInput, input, HEAL_INPUT_EXAMPLE);
   const { source } = request;
+  if (workflowInfo().workflowId !== healWorkflowId(workflowInfo().taskQueue, source)) return handOver(request);
   // So that nothing that this run writes is taken for what a dead one left.
   upsertMemo({ writes: { source } });
   let queue: HealRequest[] = carried?.requests.map((each) => ({ ...each })) ?? [{ input: request }];
@@ -209,6 +218,17 @@ export async function heal(input: unknown, carried?: CarriedHeal): Promise<HealR
     const requests = queue.map(({ input: wanted, after }) => ({ input: wanted, after }));
     await continueAsNew<typeof heal>(request, { requests, giveUpAt, pause, worst });
   }
+}
+
+/** There is one heal a source: what was started under another id tells that one, or starts it. */
+async function handOver(request: HealInput): Promise<HealResult> {
+  const told = await startHeal(request);
+  setCurrentDetails(`Handed over to \`${told}\`.`);
+  return resultOf(
+    { ...beginRound(request.source), warnings: new Set([`Handed over to ${told}.`]) },
+    true,
+    'incomplete',
+  );
 }
 
 /** What another look is to be: the bytes that were read need not be read again. */

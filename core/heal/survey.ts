@@ -22,7 +22,10 @@ export interface SurveyOptions {
 }
 
 /** Payloads of a history stay under 100 KB. */
-const WOUNDS_AT_ONCE = 150;
+const WOUNDS_AT_ONCE = 100;
+/** Characters of one reason, and backups named in one warning. */
+const REASON_LENGTH = 300;
+const NAMED_AT_MOST = 5;
 /** A run shows in the list of running ones a moment after it began. Milliseconds. */
 const UNSEEN_FOR = 15_000;
 
@@ -66,6 +69,11 @@ export async function surveySource(options: SurveyOptions): Promise<HealSurvey> 
   // Its entry in the catalog is the last thing a run writes, to the second its id says when it began.
   const mayRun = (id: string) => !byId.has(id) && parseBackupId(id).time.getTime() + 1000 > runningSince;
   const inProgress = ids.filter(mayRun);
+  if (inProgress.length > 0) {
+    const named = inProgress.slice(0, NAMED_AT_MOST).join(', ');
+    const more = inProgress.length > NAMED_AT_MOST ? ` and ${inProgress.length - NAMED_AT_MOST} more` : '';
+    warnings.push(`Left alone, because their runs may still be under way: ${named}${more}.`);
+  }
   const verdicts = ids
     .filter((id) => !mayRun(id))
     .map((id) => judgeBackup({ id, input, configuration, views, silent, cataloged: byId.get(id) }));
@@ -80,7 +88,9 @@ export async function surveySource(options: SurveyOptions): Promise<HealSurvey> 
   const page = pageOf(wounds, step.after);
   return {
     ...page,
-    silent: silent.toSorted((a, b) => a.backend.localeCompare(b.backend)),
+    silent: silent
+      .map(({ backend, problem }) => ({ backend, problem: cut(problem) }))
+      .toSorted((a, b) => a.backend.localeCompare(b.backend)),
     lost: verdicts.flatMap(({ lost }) => lost ?? []).slice(0, WOUNDS_AT_ONCE),
     backups: ids.length,
     copies: verdicts.reduce((sum, { expected }) => sum + expected, 0),
@@ -154,7 +164,15 @@ function pageOf(wounds: readonly Wound[], after: SurveyStep['after']): Pick<Heal
   const last = page.at(-1);
   const more = start + page.length < wounds.length;
   return {
-    wounds: page,
+    wounds: page.map((wound) => ({
+      ...wound,
+      reason: cut(wound.reason),
+      ...(wound.away && { away: cut(wound.away) }),
+    })),
     ...(more && last && { next: { backup: last.location.backup, backend: last.backend } }),
   };
+}
+
+function cut(text: string): string {
+  return text.length <= REASON_LENGTH ? text : `${text.slice(0, REASON_LENGTH)}...`;
 }

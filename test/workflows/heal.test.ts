@@ -50,7 +50,7 @@ describe('[16] [20] a copy with', () => {
     const backend = (['near', 'local', 'far'] as const)[index % 3] ?? 'local';
     test(`${what} on ${backend} is found and healed from a good one, byte for byte`, async () => {
       const id = await backUp();
-      const before = await copyOn(backend, id);
+      const whole = await copyOn(backend, id);
       await damage((object) => fileOf(app, backend, id, object));
       const { code, result } = await heal(...(depth ? ['--depth', depth, '--backup', id] : []));
       assert.equal(code, 0, JSON.stringify(result));
@@ -61,8 +61,8 @@ describe('[16] [20] a copy with', () => {
         [[id, backend, condition, 'opened']],
       );
       const after = await copyOn(backend, id);
-      assert.deepEqual([...after.keys()], [...before.keys()]);
-      for (const [key, bytes] of before) assert.ok(after.get(key)?.equals(bytes), key);
+      assert.deepEqual([...after.keys()], [...whole.keys()]);
+      for (const [key, bytes] of whole) assert.ok(after.get(key)?.equals(bytes), key);
       await expectState(id, 'verified', ['verified', 'verified', 'verified']);
       assert.equal((await heal()).result.state, 'whole', 'there is nothing left to heal');
       assert.deepEqual(await app.stores[backend].leftovers(), []);
@@ -115,13 +115,13 @@ test('copies that are each damaged elsewhere heal each other', async () => {
 test('[20] without a good copy nothing is changed, what is lost is named, and the exit code is 4', async () => {
   const id = await backUp('--backend', 'local', 'near');
   for (const backend of ['local', 'near'] as const) await flipBit(fileOf(app, backend, id, DATABASE));
-  const before = [await copyOn('local', id), await copyOn('near', id)];
+  const untouched = [await copyOn('local', id), await copyOn('near', id)];
   const answer = await app.holdfast('heal', 'shop', '--backup', id, '--depth', 'stored');
   assert.equal(answer.code, 4, answer.stdout + answer.stderr);
   assert.match(answer.stderr, new RegExp(`no good copy of the part database of backup ${id}: lost on (local|near)`));
   assert.match(answer.stderr, /local: .*database\.dump\.zst\.enc/);
   assert.match(answer.stderr, /near: .*database\.dump\.zst\.enc/);
-  assert.deepEqual([await copyOn('local', id), await copyOn('near', id)], before);
+  assert.deepEqual([await copyOn('local', id), await copyOn('near', id)], untouched);
   await expectState(id, 'failed', ['damaged', 'damaged']);
   // Neither is it ever called good by who only looks at sizes.
   assert.equal((await heal('--backup', id)).code, 4);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { before, test } from 'node:test';
+import { ApplicationFailure } from '@temporalio/common';
 import { findBackup } from '../../core/catalog/read.ts';
 import { healWorkflowId, type HealProgress, type HealResult } from '../../core/heal/run.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
@@ -147,6 +148,62 @@ test('[20] the scan has every source looked at, and reads back those copies that
     ['healed', 'whole', 'whole'],
   );
   assert.equal((await stateOf(document.id)).state, 'verified');
+});
+
+test('a heal that was started under another id tells the one of its source', async () => {
+  const { document } = await app.backup('shop', '--kind', 'config');
+  await rm(fileOf(app, 'local', document.id, 'manifest.json'));
+  const client = await app.temporal();
+  const { taskQueue } = app.settings.temporal;
+  const handed = (await client.workflow.execute('heal', {
+    args: [{ source: 'shop' }],
+    taskQueue,
+    workflowId: `by-hand-${taskQueue}`,
+  })) as HealResult;
+  assert.match(handed.warnings.join(), new RegExp(`Handed over to ${healWorkflowId(taskQueue, 'shop')}`));
+  assert.notEqual(handed.state, 'healed');
+  await client.workflow.getHandle(healWorkflowId(taskQueue, 'shop')).result();
+  assert.equal((await stateOf(document.id)).state, 'verified');
+});
+
+test('[19] a heal that waited long enough gives up: it fails, and says what is not whole', async () => {
+  const { document } = await app.backup('shop', '--kind', 'config');
+  await rm(fileOf(app, 'far', document.id, 'manifest.json'));
+  assert.equal((await app.ask('verify', document.id, '--no-heal')).code, 1);
+  await farProxy.goAway();
+  const { taskQueue } = app.settings.temporal;
+  const workflowId = healWorkflowId(taskQueue, 'shop');
+  const client = await app.temporal();
+  // As an earlier run of it would hand over to the next.
+  const carried = { requests: [{ input: { source: 'shop' } }], giveUpAt: Date.now() - 1, pause: 1_000 };
+  const run = client.workflow.execute('heal', { args: [{ source: 'shop' }, carried], taskQueue, workflowId });
+  await assert.rejects(run, (error: Error) => {
+    const { cause } = error;
+    assert.ok(cause instanceof ApplicationFailure);
+    assert.equal(cause.type, 'TooFewCopies');
+    assert.match(cause.message, /far/);
+    return true;
+  });
+  const far = (await stateOf(document.id)).copies.find(({ backend }) => backend === 'far');
+  assert.deepEqual([far?.state, far?.healingSince], ['missing', undefined]);
+  await farProxy.comeBack();
+  assert.equal((await app.ask('heal', 'shop')).code, 0);
+});
+
+test('a backup that the catalog does not know is healed too', async () => {
+  const { document } = await app.backup('shop', '--kind', 'config');
+  await app.useCatalog(async ({ pool }) => void (await pool.query('delete from holdfast.backups')));
+  await rm(fileOf(app, 'near', document.id, '.'), { recursive: true });
+  await until(
+    'the healed copy',
+    async () => {
+      // It is not older than a run may be that nobody sees yet; then it is.
+      const { document: result } = await app.ask('heal', 'shop', '--backup', document.id);
+      return (result as HealResult).state === 'healed' ? true : undefined;
+    },
+    60_000,
+  );
+  assert.deepEqual(await keysOf('near', document.id), await keysOf('local', document.id));
 });
 
 async function slow(

@@ -35,7 +35,9 @@ export interface HealRound {
 }
 
 /** Copies in one answer: payloads of a history stay under 100 KB. */
-const LISTED_COPIES = 100;
+const LISTED_COPIES = 60;
+/** Characters of one problem; the step that failed has all of it. */
+const PROBLEM_LENGTH = 600;
 
 export function beginRound(source: string): HealRound {
   return {
@@ -62,7 +64,18 @@ export function takeOutcome(
   outcome: Partial<HealedCopy> & Pick<HealedCopy, 'outcome'>,
 ) {
   const { location, backend, condition, reason } = wound;
-  const taken: HealedCopy = { ...outcome, backup: location.backup, backend, condition, reason };
+  const problem = outcome.problem && {
+    ...outcome.problem,
+    message: outcome.problem.message.slice(0, PROBLEM_LENGTH),
+  };
+  const taken: HealedCopy = {
+    ...outcome,
+    ...(problem && { problem }),
+    backup: location.backup,
+    backend,
+    condition,
+    reason,
+  };
   round.copies.set(copyName(wound), taken);
   return taken;
 }
@@ -81,12 +94,12 @@ export function mayImprove({ copies, silent, inProgress, problem }: HealRound): 
   );
 }
 
-export function resultOf(round: HealRound, waiting: boolean): HealResult {
+export function resultOf(round: HealRound, waiting: boolean, state = stateOf(round)): HealResult {
   const { source, silent, lost, backups, copiesLookedAt, warnings } = round;
   const all = [...round.copies.values()].toSorted((a, b) => rank(a) - rank(b));
   return {
     source,
-    state: stateOf(round),
+    state,
     waiting,
     backups,
     copiesLookedAt,

@@ -25,9 +25,9 @@ before(async () => {
 });
 
 test('what is missing is created, with a window to catch up, no overlap and no pause on failure', async () => {
-  const before = await schedules('list');
-  assert.equal(before.code, 3);
-  assert.deepEqual(before.states, { heal: 'missing', sweep: 'missing' });
+  const first = await schedules('list');
+  assert.equal(first.code, 3);
+  assert.deepEqual(first.states, { heal: 'missing', sweep: 'missing' });
   const applied = await schedules('apply');
   assert.equal(applied.code, 0);
   assert.deepEqual(applied.states, { heal: 'created', sweep: 'created' });
