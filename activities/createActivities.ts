@@ -1,7 +1,7 @@
 import type { BackupSteps } from './backupSteps.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dumpStep } from './dump.ts';
-import { findSourcesStep, findWoundsStep, healCopyStep, noteHealingStep } from './heal.ts';
+import { findSourcesStep, findWoundsStep, healCopyStep, noteHealingStep, startHealStep } from './heal.ts';
 import type { HealSteps } from './healSteps.ts';
 import { openStep, verifyChecksumStep } from './verify.ts';
 import { discardCopyStep } from './discardCopy.ts';
@@ -54,6 +54,7 @@ export function createActivities(dependencies: Dependencies): BackupSteps & Heal
     // A backend that fails for longer is waited for by the workflow, and the other copies go first.
     healCopy: activity(healCopyStep(dependencies), { ...long, tries: SHORT }),
     noteHealing: activity(noteHealingStep(dependencies), { tries: SHORT }),
+    startHeal: activity(startHealStep(dependencies), { tries: SHORT }),
     findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
   };
 }

@@ -1,6 +1,6 @@
 import { noteHealing } from '../core/catalog/healing.ts';
 import { healCopy } from '../core/heal/healCopy.ts';
-import type { HealCopyStep, HealNote, SurveyStep } from '../core/heal/run.ts';
+import { healWorkflowId, type HealCopyStep, type HealInput, type HealNote, type SurveyStep } from '../core/heal/run.ts';
 import type { ScanAssignment } from '../core/heal/scan.ts';
 import { surveySource } from '../core/heal/survey.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -39,6 +39,17 @@ export const noteHealingStep =
   (dependencies: Dependencies) => async (context: StepContext, notes: readonly HealNote[]) => {
     dependencies.progress.close(context);
     return noteHealing(await dependencies.catalog(), notes);
+  };
+
+/** Atomic: neither are there ever two heals of a source, nor one that ended while it was told. */
+export const startHealStep =
+  ({ configuration }: Dependencies) =>
+  async (context: StepContext, input: HealInput): Promise<string> => {
+    const { taskQueue } = configuration.temporal;
+    const workflowId = healWorkflowId(taskQueue, input.source);
+    const summary = `Heal of ${input.source}`;
+    await context.startOrTell({ workflowType: 'heal', workflowId, taskQueue, input, signal: 'wake', summary });
+    return workflowId;
   };
 
 export const findSourcesStep =

@@ -70,7 +70,7 @@ export interface CarriedHeal {
 export async function heal(input: unknown, carried?: CarriedHeal): Promise<HealResult> {
   const request = parseInput(healInput, input, HEAL_INPUT_EXAMPLE);
   const { source } = request;
-  if (workflowInfo().workflowId !== healWorkflowId(workflowInfo().taskQueue, source)) return handOver(request);
+  if (!workflowInfo().workflowId.startsWith(healWorkflowId('', source))) return handOver(request);
   // So that nothing that this run writes is taken for what a dead one left.
   upsertMemo({ writes: { source } });
   let queue: HealRequest[] = carried?.requests.map((each) => ({ ...each })) ?? [{ input: request }];

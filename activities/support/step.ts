@@ -14,8 +14,20 @@ export interface StepContext {
   readonly runId: string;
   /** Tells the workflow something by signal. */
   signalWorkflow(name: string, payload: unknown): Promise<void>;
+  /** Starts a workflow, or, where one of that id runs, tells that one: the input goes to it by the signal, too. */
+  startOrTell(start: StartOrTell): Promise<void>;
   /** When the workflows of a type that run now were begun. One that has just begun may be missing for some seconds. */
   runningSince(workflowType: string): Promise<Date[]>;
+}
+
+export interface StartOrTell {
+  readonly workflowType: string;
+  readonly workflowId: string;
+  readonly taskQueue: string;
+  readonly input: unknown;
+  readonly signal: string;
+  /** For the Web UI. */
+  readonly summary: string;
 }
 
 export interface StepOptions {
@@ -84,6 +96,17 @@ function contextOf(activity: Context, signal: AbortSignal, checkpoint: (details:
     workflowId,
     runId,
     signalWorkflow: (name, payload) => activity.client.workflow.getHandle(workflowId, runId).signal(name, payload),
+    startOrTell: async ({ workflowType, workflowId: id, taskQueue, input, signal: name, summary }) => {
+      const how = {
+        workflowId: id,
+        taskQueue,
+        args: [input],
+        signal: name,
+        signalArgs: [input],
+        staticSummary: summary,
+      };
+      await activity.client.workflow.signalWithStart(workflowType, how);
+    },
     runningSince: async (workflowType) => {
       const query = `WorkflowType = '${workflowType}' AND ExecutionStatus = 'Running'`;
       const running = await Array.fromAsync(activity.client.workflow.list({ query }));
