@@ -10,7 +10,7 @@ import { preflightStep } from './preflight.ts';
 import { publishStep } from './publish.ts';
 import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
-import { findHolderStep, waitForLockStep } from './sourceLock.ts';
+import { findLockStep, waitForLockStep } from './sourceLock.ts';
 import { asActivity, type StepContext, type StepOptions } from './support/step.ts';
 import { uploadStep } from './upload.ts';
 import { findCopiesStep, recordVerdictsStep, verifyCopyStep } from './verification.ts';
@@ -45,7 +45,7 @@ export function createActivities(dependencies: Dependencies): BackupSteps & Heal
     record: activity(recordStep(dependencies)),
     discardCopy: activity(discardCopyStep(dependencies), { tries: SHORT }),
     removeSpool: activity(removeSpoolStep(dependencies)),
-    findHolder: activity(findHolderStep(dependencies)),
+    findLock: activity(findLockStep(dependencies)),
     waitForLock: activity(waitForLockStep(dependencies), long),
     findCopies: activity(findCopiesStep(dependencies), { tries: SHORT }),
     verifyCopy: activity(verifyCopyStep(dependencies), { ...long, tries: READ_BACK }),

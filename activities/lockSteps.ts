@@ -6,10 +6,16 @@ export interface HeldLock extends LockHolder {
   readonly lockRunId: string;
 }
 
+/** The lock of a source, and who holds it, if anybody does. */
+export interface SourceLockState {
+  readonly lockId: string;
+  readonly held?: HeldLock;
+}
+
 /** The steps of waiting for a source, by the names under which Temporal knows them. */
 export interface LockSteps {
-  /** Who holds the lock; undefined where it is free. A lock that outlived its holder is removed. */
-  findHolder(lockId: string): Promise<HeldLock | undefined>;
+  /** Looks at a source's lock. One that outlived its holder is removed. */
+  findLock(source: string, scope: string | undefined): Promise<SourceLockState>;
   /** Waits until that holder has let go, and says who holds the lock then. */
   waitForLock(lockId: string, held: HeldLock): Promise<HeldLock | undefined>;
 }

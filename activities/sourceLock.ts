@@ -3,7 +3,7 @@ import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import type { Dependencies } from './dependencies.ts';
-import type { HeldLock } from './lockSteps.ts';
+import type { HeldLock, SourceLockState } from './lockSteps.ts';
 import type { StepContext } from './support/step.ts';
 
 /** Milliseconds between two looks at a lock. */
@@ -11,10 +11,13 @@ const INTERVAL = 1_000;
 /** Milliseconds. Those who waited come back one after the other, and most of them see that one was faster. */
 const LONGEST_COURTESY = 300;
 
-export const findHolderStep =
-  ({ log }: Dependencies) =>
-  ({ workflowId }: StepContext, lockId: string) =>
-    findHolder({ client: Context.current().client, log, asking: workflowId }, lockId);
+export const findLockStep =
+  ({ log, configuration }: Dependencies) =>
+  async ({ workflowId }: StepContext, source: string, scope: string | undefined): Promise<SourceLockState> => {
+    const lockId = lockIdOf(source, scope, configuration.temporal.taskQueue);
+    const held = await findHolder({ client: Context.current().client, log, asking: workflowId }, lockId);
+    return { lockId, ...(held && { held }) };
+  };
 
 export const waitForLockStep =
   ({ log }: Dependencies) =>
@@ -30,6 +33,11 @@ export const waitForLockStep =
     await pause(Math.random() * LONGEST_COURTESY);
     return findHolder(asking, lockId);
   };
+
+/** E.g. `lock-shop@holdfast`, `lock-shop.heal@holdfast`: one per source, scope, and set of workers. */
+function lockIdOf(source: string, scope: string | undefined, taskQueue: string): string {
+  return `lock-${source}${scope === undefined ? '' : `.${scope}`}@${taskQueue}`;
+}
 
 interface Asking {
   readonly client: Client;

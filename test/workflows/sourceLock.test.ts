@@ -112,27 +112,32 @@ test('a holder that is cancelled frees the source when it has cleaned up', async
   });
 });
 
-test('a holder that is reset gets its source again, and others wait for it', async () => {
-  await whileBusy(async (holder, letGo) => {
-    const client = await app.temporal();
-    const { events } = await holder.fetchHistory();
-    const firstTask = events?.find((event) => event.workflowTaskCompletedEventAttributes)?.eventId ?? null;
-    await client.workflowService.resetWorkflowExecution({
-      namespace: 'default',
-      workflowExecution: { workflowId: holder.workflowId },
-      reason: 'test',
-      workflowTaskFinishEventId: firstTask,
-      requestId: holder.workflowId,
+for (const [where, index] of [
+  ['before it had the source', 0],
+  ['after', -1],
+] as const)
+  test(`a holder that is reset to a point ${where} has it again, and others wait for it`, async () => {
+    await whileBusy(async (holder, letGo) => {
+      const client = await app.temporal();
+      const { events = [] } = await holder.fetchHistory();
+      const tasks = events?.filter((event) => event.workflowTaskCompletedEventAttributes) ?? [];
+      const task = tasks.at(index)?.eventId ?? null;
+      await client.workflowService.resetWorkflowExecution({
+        namespace: 'default',
+        workflowExecution: { workflowId: holder.workflowId },
+        reason: 'test',
+        workflowTaskFinishEventId: task,
+        requestId: `${holder.workflowId}-${index}`,
+      });
+      await untilBegun(holder);
+      const { code, document } = await app.backup('shop', '--kind', 'config', '--when-busy', 'refuse');
+      assert.equal(code, 4, JSON.stringify(document));
+      assert.ok(document.error?.message.includes(holder.workflowId));
+      await letGo();
+      const result = (await (await handleOf(holder.workflowId)).result()) as BackupResult;
+      assert.equal(result.state, 'verified');
     });
-    await untilBegun(holder);
-    const { code, document } = await app.backup('shop', '--kind', 'config', '--when-busy', 'refuse');
-    assert.equal(code, 4, JSON.stringify(document));
-    assert.ok(document.error?.message.includes(holder.workflowId));
-    await letGo();
-    const result = (await (await handleOf(holder.workflowId)).result()) as BackupResult;
-    assert.equal(result.state, 'verified');
   });
-});
 
 test('of five runs that were started at once each has the source for itself', async () => {
   const runs = await Promise.all(Array.from({ length: 5 }, () => startBackup()));

@@ -1,6 +1,7 @@
 import {
   ApplicationFailure,
   CancellationScope,
+  getExternalWorkflowHandle,
   ParentClosePolicy,
   startChild,
   workflowInfo,
@@ -9,7 +10,7 @@ import {
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { LockHolder } from '../../core/lockHolder.ts';
 import { releaseSignal, sourceLock } from '../sourceLock.ts';
-import { findHolder, waitForLock } from './steps.ts';
+import { findLock, waitForLock } from './steps.ts';
 
 export interface SourceLockOptions {
   /** What the run does, e.g. `backup`. */
@@ -42,22 +43,18 @@ export async function withSourceLock<Result>(
   }
 }
 
-/** E.g. `lock-shop@holdfast`, `lock-shop.heal@holdfast`: one per source, scope, and set of workers. */
-export function lockIdOf(source: string, scope: string | undefined, taskQueue: string): string {
-  return `lock-${source}${scope === undefined ? '' : `.${scope}`}@${taskQueue}`;
-}
-
 async function take(source: string, options: SourceLockOptions): Promise<Lock> {
-  const lockId = lockIdOf(source, options.scope, workflowInfo().taskQueue);
   for (;;) {
-    const lock = await startLock(lockId, source, options.purpose);
-    if (lock !== undefined) return lock;
-    let holder = await findHolder(lockId);
+    const { lockId, held } = await findLock(source, options.scope);
+    let holder = held;
     while (holder !== undefined) {
       if (options.whenBusy === 'refuse') throw busy(source, holder);
       options.onWaiting(holder);
       holder = await waitForLock.executeWithOptions({ summary: `held by ${holder.workflowId}` }, [lockId, holder]);
     }
+    const lock = await startLock(lockId, source, options.purpose);
+    // Else somebody was faster.
+    if (lock !== undefined) return lock;
   }
 }
 
@@ -84,7 +81,8 @@ async function startLock(workflowId: string, source: string, purpose: string): P
 /** Waits for the lock's end, so that whoever comes after this run finds it free. */
 async function release(lock: Lock): Promise<void> {
   try {
-    await lock.signal(releaseSignal);
+    // By its id: a child handle reaches no child that was started before this run was reset.
+    await getExternalWorkflowHandle(lock.workflowId, lock.firstExecutionRunId).signal(releaseSignal);
     await lock.result();
   } catch {
     // Somebody ended it by hand before: it is free, and that is all that was wanted.

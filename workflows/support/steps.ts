@@ -65,7 +65,7 @@ export const { discardCopy } = proxyActivities<BackupSteps>({
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
 });
 
-export const { findHolder } = proxyActivities<LockSteps>({
+export const { findLock } = proxyActivities<LockSteps>({
   startToCloseTimeout: '1m',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
 });
