@@ -2,6 +2,8 @@ import type { BackupStep } from '../core/backup/run.ts';
 import type { BackupSteps } from './backupSteps.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dumpStep } from './dump.ts';
+import { findSourcesStep, findWoundsStep, healCopyStep, noteHealingStep, startHealStep } from './heal.ts';
+import type { HealSteps } from './healSteps.ts';
 import { openStep, verifyChecksumStep } from './verify.ts';
 import { discardCopyStep } from './discardCopy.ts';
 import type { LockSteps } from './lockSteps.ts';
@@ -22,7 +24,9 @@ const SHORT = () => ({ most: 3, firstPause: 1_000, longestPause: 10_000 });
 const READ_BACK = () => ({ most: 4, firstPause: 2_000, longestPause: 60_000 });
 
 /** Every activity a worker offers, over the dependencies it was built with. */
-export function createActivities(dependencies: Dependencies): BackupSteps & LockSteps & SweepSteps & VerifySteps {
+export function createActivities(
+  dependencies: Dependencies,
+): BackupSteps & HealSteps & LockSteps & SweepSteps & VerifySteps {
   const { stopping } = dependencies;
   const long = { handOver: 'atOnce' } as const;
   // A copy that is nearly there is worth waiting for its storage, as long as the plan says.
@@ -63,5 +67,11 @@ export function createActivities(dependencies: Dependencies): BackupSteps & Lock
     assignSweep: activity(assignSweepStep(dependencies), { tries: SHORT }),
     sweepBackend: activity(sweepBackendStep(dependencies), { ...long, tries: SHORT }),
     sweepSpool: activity(sweepSpoolStep(dependencies), { ...long, tries: SHORT }),
+    findWounds: activity(findWoundsStep(dependencies), { ...long, tries: SHORT }),
+    // A backend that fails for longer is waited for by the workflow, and the other copies go first.
+    healCopy: activity(healCopyStep(dependencies), { ...long, tries: SHORT }),
+    noteHealing: activity(noteHealingStep(dependencies), { tries: SHORT }),
+    startHeal: activity(startHealStep(dependencies), { tries: SHORT }),
+    findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
   };
 }

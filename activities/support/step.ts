@@ -22,6 +22,20 @@ export interface StepContext {
   queryWorkflow(name: string): Promise<unknown>;
   /** Which runs are under way that may write. Rejects with `TemporalUnreachable`. */
   readonly liveRuns: AskLiveRuns;
+  /** Starts a workflow, or, where one of that id runs, tells that one: the input goes to it by the signal, too. */
+  startOrTell(start: StartOrTell): Promise<void>;
+  /** When the workflows of a type that run now were begun. One that has just begun may be missing for some seconds. */
+  runningSince(workflowType: string): Promise<Date[]>;
+}
+
+export interface StartOrTell {
+  readonly workflowType: string;
+  readonly workflowId: string;
+  readonly taskQueue: string;
+  readonly input: unknown;
+  readonly signal: string;
+  /** For the Web UI. */
+  readonly summary: string;
 }
 
 export interface StepOptions<Arguments extends unknown[] = never[]> {
@@ -105,6 +119,22 @@ function contextOf(
     signalWorkflow: (name, payload) => workflow().signal(name, payload),
     queryWorkflow: (name) => workflow().query(name),
     liveRuns: () => liveRunsOf(activity.client),
+    startOrTell: async ({ workflowType, workflowId: id, taskQueue, input, signal: name, summary }) => {
+      const how = {
+        workflowId: id,
+        taskQueue,
+        args: [input],
+        signal: name,
+        signalArgs: [input],
+        staticSummary: summary,
+      };
+      await activity.client.workflow.signalWithStart(workflowType, how);
+    },
+    runningSince: async (workflowType) => {
+      const query = `WorkflowType = '${workflowType}' AND ExecutionStatus = 'Running'`;
+      const running = await Array.fromAsync(activity.client.workflow.list({ query }));
+      return running.map(({ startTime }) => startTime);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cronExpression, timeZone } from './cron.ts';
 import { byteSize, duration, percentage } from './units.ts';
 import { BACKUP_KINDS, TIERS } from './words.ts';
 
@@ -308,10 +309,30 @@ const plan = z.strictObject({
     ),
 });
 
+const job = z.union([cronExpression, z.literal('off')], {
+  error: 'expected a cron expression such as "0 6 * * *", or off',
+});
+
 const maintenance = z.strictObject({
+  heal: job
+    .default('0 6 * * *')
+    .describe(
+      'When the copies of every source are looked at, and healed where one is missing or damaged: cron, or `off`.',
+    ),
+  sample: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(1)
+    .describe('Copies of each source that are read back each time, those first that nobody has read for longest.'),
+  healPatience: duration
+    .prefault('7d')
+    .describe('How long a heal waits for a storage that is away, or refuses, before it gives up until the next look.'),
+  sweep: job.default('30 6 * * *').describe('When what dead runs left is swept: cron, or `off`.'),
   sweepAfter: duration
     .prefault('24h')
     .describe('What a dead run left behind is swept once it is older than this. A run that lives is never swept.'),
+  timezone: timeZone.default('UTC').describe('Time zone of these times, e.g. Europe/Berlin.'),
 });
 
 export const configurationSchema = z.strictObject({
@@ -322,7 +343,9 @@ export const configurationSchema = z.strictObject({
   backends: z.record(name, z.discriminatedUnion('type', [localBackend, s3Backend])).describe('Storages by name.'),
   sources: z.record(name, source).describe('Applications by name.'),
   plans: z.record(name, plan).default({}).describe('Plans by name.'),
-  maintenance: maintenance.prefault({}).describe('What Holdfast does for itself.'),
+  maintenance: maintenance
+    .prefault({})
+    .describe('Jobs that look after what there is. `holdfast schedules apply` puts them into Temporal.'),
 });
 
 export type SecretReference = z.infer<typeof secretReference>;

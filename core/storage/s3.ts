@@ -13,6 +13,7 @@ import type { LearnedProfile } from './probe/report.ts';
 import { checkKey, checkPrefix } from './keys.ts';
 import { createPace } from './pace.ts';
 import { connectS3, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
+import { addressInS3, copyWithinS3 } from './s3Copy.ts';
 import { openS3Download } from './s3Download.ts';
 import { isObjectMissing, s3CodeOf, s3StatusOf } from './s3Errors.ts';
 import type { S3BackendSettings } from './s3Profiles.ts';
@@ -66,6 +67,11 @@ export function openS3Backend(name: string, settings: S3BackendSettings, learned
           .send(new DeleteObjectCommand({ Bucket: s3.bucket, Key: s3.prefix + key }), options)
           .catch(ignoreMissing),
       );
+    },
+    addressOf: (key) => addressInS3(s3, key),
+    copyWithin: async (from, key, bytes, signal) => {
+      checkKey(name, s3.prefix + key);
+      return copyWithinS3(s3, head, from, key, bytes, signal);
     },
     // No S3 service tells how much room there is.
     capacity: async () => undefined,
