@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Dependencies } from '../activities/dependencies.ts';
 import { createProgressBoard } from '../activities/support/progressBoard.ts';
 import { openCatalog, type Catalog } from '../core/catalog/catalog.ts';
+import { learnedFrom } from '../core/catalog/probes.ts';
 import { migrateCatalog } from '../core/catalog/migrate.ts';
 import { catalogUrl, databaseAccess, loadKeys, openBackends } from '../core/config/open.ts';
 import type { Configuration } from '../core/config/schema.ts';
@@ -24,8 +25,11 @@ export async function openDependencies(
 ): Promise<OpenDependencies> {
   const spool = await openSpool(configuration.spool);
   await removeOrphanedDirectories();
-  const backends = openBackends(configuration);
   const catalog = migratedCatalog(configuration);
+  const learned = learnedFrom(catalog.get, (reason) =>
+    log.warn({ reason }, 'what probes of the backends found cannot be looked up; their profiles hold'),
+  );
+  const backends = openBackends(configuration, learned);
   const work = createWorkThread();
   return {
     configuration,

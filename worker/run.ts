@@ -5,6 +5,7 @@ import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../core/errors.ts';
 import { temporalTarget } from './connection.ts';
 import { openDependencies } from './dependencies.ts';
+import { sweepOwnSpool } from './sweepOwnSpool.ts';
 import { loadWorkflowBundle } from './workflowBundle.ts';
 
 export interface WorkerOptions {
@@ -75,6 +76,8 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
     if (signal.aborted) shutdown();
     const { taskQueue } = configuration.temporal;
     onReady({ address: target.address, namespace: target.namespace, taskQueue, spoolQueue: dependencies.spoolQueue });
+    // Never rejects, and nothing waits for it: a worker that is told to stop leaves the rest to the next start.
+    void sweepOwnSpool({ ...dependencies, connection, namespace: target.namespace, signal });
     const ended = await Promise.allSettled(running);
     for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
   } finally {

@@ -23,6 +23,7 @@ import {
   type SealedCopyStep,
 } from '../core/backup/run.ts';
 import { backupId } from '../core/repository/backupId.ts';
+import { announceWrites } from './support/announceWrites.ts';
 import { describeProgress } from './support/backupDetails.ts';
 import {
   assign,
@@ -35,6 +36,8 @@ import {
   type BackupRun,
   type CopyRun,
 } from './support/backupRun.ts';
+import { allowBandwidthChanges } from './support/bandwidth.ts';
+import { healAfter } from './support/healAfter.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { cleanUp, takeBack } from './support/cleanUp.ts';
 import { describeLostHost, hostGone, isHostGone, lostTheHost } from './support/lostHost.ts';
@@ -54,6 +57,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
+  announceWrites({ source: run.source, backup: run.id });
   const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(
@@ -64,6 +68,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
     { description: 'Sent by running steps; not for hands.' },
   );
+  allowBandwidthChanges(run, show);
 
   const lock: SourceLockOptions = {
     purpose: 'backup',
@@ -75,11 +80,12 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
   };
 
-  const result = await withSourceLock(request.source, lock, async () => {
+  const recorded = await withSourceLock(request.source, lock, async () => {
     if (run.waitingFor) beginNow(run);
     await perform(run, request, show);
     return recordResult(run);
   });
+  const result = await healAfter(recorded);
   show(result);
   if (result.state === 'failed') throw failureOf(result);
   return result;
@@ -254,6 +260,7 @@ async function proveCopy(copy: CopyRun, step: SealedCopyStep, opening: Opening):
 function beginNow(run: BackupRun): void {
   const now = new Date();
   beginAgain(run, backupId(now, Math.random), now);
+  announceWrites({ source: run.source, backup: run.id });
 }
 
 function failCopy(copy: CopyRun, error: unknown): void {

@@ -10,6 +10,7 @@ import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
 import type { seal } from '../seal/seal.ts';
 import { beginAttempt } from '../spool/attemptWriter.ts';
+import type { Receivers } from '../spool/room.ts';
 import type { Spool } from '../spool/spool.ts';
 import { plausibilityWarnings } from './databaseFloors.ts';
 import { findSealed, saveSealed } from './finishedAttempt.ts';
@@ -42,7 +43,7 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
   const { id, spool, plan, signal } = options;
   const finished = await findSealed(spool, id);
   if (finished !== undefined) return finished;
-  const attempt = await beginAttempt(spool, id);
+  const attempt = await beginAttempt(spool, id, { receivers: receiversOf(options) });
   try {
     const sealed = await withSourceParts(options, async ({ parts, database }) => {
       const sealedParts = await sealParts({
@@ -76,6 +77,17 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
   } finally {
     await attempt.close();
   }
+}
+
+/** One part more than `jobs` is read at a time: a tree, beside the database. */
+function receiversOf({ assignment, plan, signal }: DumpSourceOptions): Receivers {
+  return {
+    backends: assignment.backends,
+    required: assignment.requiredCopies,
+    openParts: plan.jobs + 1,
+    patience: plan.stallTimeout,
+    signal,
+  };
 }
 
 interface SourceParts {

@@ -6,6 +6,7 @@ import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { firstOf, startS3Proxy, type Fault, type S3Proxy, type WireRequest } from '../support/s3Proxy.ts';
 import { testS3 } from '../support/servers.ts';
+import { stopHeal } from '../support/runs.ts';
 import { assertRestores, copyOf, strays } from '../support/soundness.ts';
 import { addBulkyTable } from '../support/smallShop.ts';
 
@@ -23,6 +24,9 @@ before(async () => {
   const { far } = app.settings.backends;
   assert.ok(far?.type === 's3');
   Object.assign(far, { endpoint: proxy.endpoint, requestTimeout: `${REQUEST_TIMEOUT}ms` });
+  const { shop } = app.settings.plans ?? {};
+  assert.ok(shop);
+  shop.uploads = { retryFor: '15s' };
   await app.save();
   await addBulkyTable(app.database, 100_000);
   await app.startWorker();
@@ -215,7 +219,9 @@ async function backupUnder(
   proxy.requests.length = 0;
   Object.assign(proxy, { fault, breakOff });
   try {
-    return await app.backup('shop', '--kind', 'database');
+    const answer = await app.backup('shop', '--kind', 'database');
+    await stopHeal(app, answer.document);
+    return answer;
   } finally {
     Object.assign(proxy, { fault: () => undefined, breakOff: () => undefined });
   }

@@ -246,7 +246,14 @@ async function firstSettings(ground: Ground): Promise<Application['settings']> {
       },
     },
     plans: {
-      shop: { source: 'shop', backends: ['local', 'near', 'far'], copies: { required: 2 }, encryptTo: ['ops'] },
+      shop: {
+        source: 'shop',
+        backends: ['local', 'near', 'far'],
+        copies: { required: 2 },
+        encryptTo: ['ops'],
+        // An hour, as it is otherwise, would be long for a test that takes a storage away.
+        uploads: { retryFor: '10s' },
+      },
     },
   };
 }

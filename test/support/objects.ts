@@ -48,7 +48,9 @@ export function bucketStore(bucket: string, server: ReturnType<typeof testS3> = 
   const { endpoint, region, accessKeyId, secretAccessKey } = server;
   const withClient = async <Result>(use: (client: S3Client) => Promise<Result>): Promise<Result> => {
     const credentials = { accessKeyId, secretAccessKey };
-    const client = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
+    // What was damaged on purpose is read, too.
+    const responseChecksumValidation = 'WHEN_REQUIRED';
+    const client = new S3Client({ endpoint, region, forcePathStyle: true, credentials, responseChecksumValidation });
     try {
       return await use(client);
     } finally {
