@@ -1,11 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { PlanConfiguration, SourceConfiguration } from '../config/schema.ts';
 import { findTar } from '../files/tarProgram.ts';
 import { treePart } from '../files/treePart.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import { openDatabaseDump } from '../postgres/dump.ts';
+import { createTemporaryDirectory } from '../process/temporaryDirectory.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
 import type { seal } from '../seal/seal.ts';
@@ -107,7 +107,7 @@ async function withSourceParts<Result>(
   const trees = await treeParts(options);
   if (access === undefined || !includesDatabase(assignment.kind)) return use({ parts: trees });
   // The password file lies here, and only while it is needed.
-  const temporaryDirectory = await mkdtemp(path.join(tmpdir(), 'holdfast-'));
+  const temporaryDirectory = await createTemporaryDirectory();
   try {
     const { jobs, inventory, stallTimeout } = plan;
     const dump = await openDatabaseDump(access, { jobs, inventory, stallTimeout, temporaryDirectory, signal });

@@ -161,7 +161,7 @@ function partWriter(options: PartWriterOptions): PartWriter {
 
 async function createAttemptDirectory(spool: Spool, backup: string): Promise<string> {
   const parent = path.join(spool.path, backup);
-  await guarded(spool.path, () => mkdir(parent, { recursive: true, mode: 0o700 }));
+  await guarded(spool.path, () => makeUnlessThere(parent));
   for (;;) {
     const earlier = await listAttempts(spool, backup);
     const next = Number(earlier.at(-1)?.slice('attempt-'.length) ?? 0) + 1;
@@ -175,6 +175,15 @@ async function createAttemptDirectory(spool: Spool, backup: string): Promise<str
       // Two workers began at the same instant: the later takes the next number.
       if (codeOf(error) !== 'EEXIST') throw spoolFailure(error, spool.path);
     }
+  }
+}
+
+/** Node's recursive mkdir says that nothing is there (ENOENT) where the filesystem is read-only. */
+async function makeUnlessThere(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -94,6 +94,7 @@ export function spoolSteps({
   const { removeSpool } = proxyActivities<BackupSteps>({
     ...onSpool,
     startToCloseTimeout: '5m',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
     retry: { initialInterval: '2s', maximumAttempts: 3 },
   });
   return { dump, upload, removeSpool };
