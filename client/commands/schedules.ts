@@ -6,6 +6,7 @@ import { EXIT_CODES, type ExitCode, type Terminal } from '../terminal.ts';
 
 export function addSchedulesCommand(program: Command, terminal: Terminal): void {
   const schedules = program.command('schedules').description('what runs by itself, and when');
+  addExamples(schedules, [['holdfast schedules apply', 'after every change of the configuration']]);
   const apply = schedules
     .command('apply')
     .description('make the schedules in Temporal what the configuration says; one that was paused stays paused');
