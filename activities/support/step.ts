@@ -2,7 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { HoldfastError, messageOf } from '../../core/errors.ts';
 import { formatDuration } from '../../core/format.ts';
-import type { AskLiveRuns } from '../../core/sweep/liveRuns.ts';
+import type { LiveRun } from '../../core/sweep/liveRuns.ts';
 import { liveRunsOf } from './liveRuns.ts';
 import { tryCount, type NextTry, type Tries } from './tries.ts';
 
@@ -16,8 +16,8 @@ export interface StepContext {
   readonly runId: string;
   /** Tells the workflow something by signal. */
   signalWorkflow(name: string, payload: unknown): Promise<void>;
-  /** Which runs are under way that may write. Rejects with `TemporalUnreachable`. */
-  readonly liveRuns: AskLiveRuns;
+  /** Which runs are under way that may write, seen from the Holdfast of this task queue. Rejects with `TemporalUnreachable`. */
+  liveRuns(taskQueue: string): Promise<readonly LiveRun[]>;
 }
 
 export interface StepOptions {
@@ -86,7 +86,7 @@ function contextOf(activity: Context, signal: AbortSignal, checkpoint: (details:
     workflowId,
     runId,
     signalWorkflow: (name, payload) => activity.client.workflow.getHandle(workflowId, runId).signal(name, payload),
-    liveRuns: () => liveRunsOf(activity.client),
+    liveRuns: (taskQueue) => liveRunsOf(activity.client, taskQueue),
   };
 }
 
