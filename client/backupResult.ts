@@ -19,6 +19,7 @@ export function describeBackupResult(result: BackupResult, terminal: Terminal): 
     ...section(copiesTable(result, terminal)),
     ...section(result.reasons.map((reason) => `Not verified: ${reason}`)),
     ...section(result.warnings.map((warning) => `Note: ${warning}`)),
+    ...section(result.heal ? [`Healing: ${result.heal} makes the missing copies from the good ones.`] : []),
     ...section(
       result.catalog === 'pending' ? ['Note: the catalog cannot be reached; it is told as soon as it can.'] : [],
     ),

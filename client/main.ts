@@ -5,8 +5,10 @@ import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addExtractCommand } from './commands/extract.ts';
+import { addHealCommand } from './commands/heal.ts';
 import { addListCommand } from './commands/list.ts';
 import { addRecoverCommand } from './commands/recover.ts';
+import { addSchedulesCommand } from './commands/schedules.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addInitCommand } from './commands/init.ts';
@@ -57,6 +59,8 @@ export function buildProgram(terminal: Terminal): Command {
   addVerifyCommand(program, terminal);
   addSweepCommand(program, terminal);
   addStorageCommand(program, terminal);
+  addHealCommand(program, terminal);
+  addSchedulesCommand(program, terminal);
   return program;
 }
 

@@ -9,6 +9,7 @@ import { learnedFrom } from '../core/catalog/probes.ts';
 import { migrateCatalog } from '../core/catalog/migrate.ts';
 import { catalogUrl, databaseAccess, loadKeys, openBackends } from '../core/config/open.ts';
 import type { Configuration } from '../core/config/schema.ts';
+import { removeOrphanedDirectories } from '../core/process/temporaryDirectory.ts';
 import { openSpool } from '../core/spool/spool.ts';
 import { createWorkThread } from '../core/thread/workThread.ts';
 
@@ -23,6 +24,7 @@ export async function openDependencies(
   stopping: AbortSignal,
 ): Promise<OpenDependencies> {
   const spool = await openSpool(configuration.spool);
+  await removeOrphanedDirectories();
   const catalog = migratedCatalog(configuration);
   const learned = learnedFrom(catalog.get, (reason) =>
     log.warn({ reason }, 'what probes of the backends found cannot be looked up; their profiles hold'),

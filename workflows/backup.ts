@@ -36,6 +36,8 @@ import {
   type BackupRun,
   type CopyRun,
 } from './support/backupRun.ts';
+import { allowBandwidthChanges } from './support/bandwidth.ts';
+import { healAfter } from './support/healAfter.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { cleanUp, takeBack } from './support/cleanUp.ts';
 import { describeLostHost, hostGone, isHostGone, lostTheHost } from './support/lostHost.ts';
@@ -66,6 +68,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
     { description: 'Sent by running steps; not for hands.' },
   );
+  allowBandwidthChanges(run, show);
 
   const lock: SourceLockOptions = {
     purpose: 'backup',
@@ -77,11 +80,12 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
   };
 
-  const result = await withSourceLock(request.source, lock, async () => {
+  const recorded = await withSourceLock(request.source, lock, async () => {
     if (run.waitingFor) beginNow(run);
     await perform(run, request, show);
     return recordResult(run);
   });
+  const result = await healAfter(recorded);
   show(result);
   if (result.state === 'failed') throw failureOf(result);
   return result;

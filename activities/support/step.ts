@@ -12,17 +12,37 @@ export interface StepContext {
   readonly signal: AbortSignal;
   /** Notes how far the step is; sent with the next heartbeat. Cheap: call it as often as you like. */
   checkpoint(details: unknown): void;
+  /** Says that the step got on since it last failed: its patience begins anew. */
+  gotOn(): void;
   readonly workflowId: string;
   readonly runId: string;
   /** Tells the workflow something by signal. */
   signalWorkflow(name: string, payload: unknown): Promise<void>;
+  /** Asks the workflow by query, which leaves no trace in its history. */
+  queryWorkflow(name: string): Promise<unknown>;
   /** Which runs are under way that may write, seen from the Holdfast of this task queue. Rejects with `TemporalUnreachable`. */
   liveRuns(taskQueue: string): Promise<readonly LiveRun[]>;
+  /** Starts a workflow, or, where one of that id runs, tells that one: the input goes to it by the signal, too. */
+  startOrTell(start: StartOrTell): Promise<void>;
+  /** When the workflows of a type that run now were begun. One that has just begun may be missing for some seconds. */
+  runningSince(workflowType: string): Promise<Date[]>;
 }
 
-export interface StepOptions {
+export interface StartOrTell {
+  readonly workflowType: string;
+  readonly workflowId: string;
+  readonly taskQueue: string;
+  readonly input: unknown;
+  readonly signal: string;
+  /** For the Web UI. */
+  readonly summary: string;
+}
+
+export interface StepOptions<Arguments extends unknown[] = never[]> {
   /** Unset: every attempt counts, and the workflow says how many there may be. */
-  readonly tries?: Tries;
+  readonly tries?: (...args: Arguments) => Tries;
+  /** Told when the step failed for the last time. */
+  readonly onGivenUp?: (...args: Arguments) => Promise<void>;
   /** Aborted when the worker is told to stop. */
   readonly stopping: AbortSignal;
   /**
@@ -44,13 +64,13 @@ const HAND_OVER_PAUSE = 100;
  */
 export function asActivity<Arguments extends unknown[], Result>(
   step: (context: StepContext, ...args: Arguments) => Promise<Result>,
-  options: StepOptions,
+  options: StepOptions<Arguments>,
 ): (...args: Arguments) => Promise<Result> {
   const { tries, stopping, handOver } = options;
   return async (...args) => {
     // Taken now: timers and listeners run outside the activity's own context.
     const activity = Context.current();
-    const count = tries && tryCount(activity, tries);
+    const count = tries && tryCount(activity, tries(...args));
     let details: unknown;
     const heartbeat = () => (count ? count.heartbeat(details) : activity.heartbeat(details));
     const heartbeats = setInterval(heartbeat, HEARTBEAT_INTERVAL);
@@ -61,14 +81,20 @@ export function asActivity<Arguments extends unknown[], Result>(
     // The first one also brings a cancellation that came before the start.
     heartbeat();
     try {
-      const context = contextOf(activity, AbortSignal.any(ends), (checkpoint) => (details = checkpoint));
+      const context = contextOf(activity, AbortSignal.any(ends), {
+        checkpoint: (checkpoint) => (details = checkpoint),
+        gotOn: () => count?.gotOn(),
+      });
       return await step(context, ...args);
     } catch (error) {
       const shutDown = activity.cancellationDetails?.workerShutdown === true;
       if (activity.cancellationSignal.aborted && !shutDown) throw activity.cancellationSignal.reason;
       // What fails while everything around it is being stopped is not to blame.
       if (stopping.aborted || shutDown) throw handedOver();
-      throw toFailure(overdue.signal.aborted ? tookTooLong(activity, timeLimit) : error, count?.failed(details));
+      const reason = overdue.signal.aborted ? tookTooLong(activity, timeLimit) : error;
+      const failure = toFailure(reason, count?.failed(details, retryAfterOf(reason)));
+      if (failure.nonRetryable) await options.onGivenUp?.(...args);
+      throw failure;
     } finally {
       clearInterval(heartbeats);
       clearTimeout(clock);
@@ -76,17 +102,39 @@ export function asActivity<Arguments extends unknown[], Result>(
   };
 }
 
-function contextOf(activity: Context, signal: AbortSignal, checkpoint: (details: unknown) => void): StepContext {
+function contextOf(
+  activity: Context,
+  signal: AbortSignal,
+  notes: Pick<StepContext, 'checkpoint' | 'gotOn'>,
+): StepContext {
   const { workflowExecution } = activity.info;
   if (workflowExecution === undefined) throw new TypeError('every step belongs to a workflow');
   const { workflowId, runId } = workflowExecution;
+  const workflow = () => activity.client.workflow.getHandle(workflowId, runId);
   return {
+    ...notes,
     signal,
-    checkpoint,
     workflowId,
     runId,
-    signalWorkflow: (name, payload) => activity.client.workflow.getHandle(workflowId, runId).signal(name, payload),
+    signalWorkflow: (name, payload) => workflow().signal(name, payload),
+    queryWorkflow: (name) => workflow().query(name),
     liveRuns: (taskQueue) => liveRunsOf(activity.client, taskQueue),
+    startOrTell: async ({ workflowType, workflowId: id, taskQueue, input, signal: name, summary }) => {
+      const how = {
+        workflowId: id,
+        taskQueue,
+        args: [input],
+        signal: name,
+        signalArgs: [input],
+        staticSummary: summary,
+      };
+      await activity.client.workflow.signalWithStart(workflowType, how);
+    },
+    runningSince: async (workflowType) => {
+      const query = `WorkflowType = '${workflowType}' AND ExecutionStatus = 'Running'`;
+      const running = await Array.fromAsync(activity.client.workflow.list({ query }));
+      return running.map(({ startTime }) => startTime);
+    },
   };
 }
 
@@ -106,7 +154,8 @@ function tookTooLong({ info }: Context, limit: number): HoldfastError {
 }
 
 /** A failure that says what happened and, as its first detail, what to do. An unknown error keeps its stack as cause. */
-function toFailure(error: unknown, next: NextTry | undefined): Error {
+function toFailure(error: unknown, outcome: NextTry | undefined): ApplicationFailure {
+  const { failedFor, ...next }: Partial<NextTry> = outcome ?? {};
   if (!(error instanceof HoldfastError)) {
     const cause = error instanceof Error ? error : undefined;
     return ApplicationFailure.create({
@@ -117,11 +166,19 @@ function toFailure(error: unknown, next: NextTry | undefined): Error {
     });
   }
   return ApplicationFailure.create({
-    message: error.message,
+    message: error.retryable ? withPatience(error.message, failedFor) : error.message,
     type: error.type,
     ...next,
-    nonRetryable: !error.retryable || next?.nonRetryable === true,
+    nonRetryable: !error.retryable || next.nonRetryable === true,
     details: error.advice === undefined ? [] : [{ advice: error.advice }],
     ...(error.cause instanceof Error && { cause: error.cause }),
   });
+}
+
+function withPatience(message: string, failedFor: number | undefined): string {
+  return failedFor === undefined ? message : `${message} (given up after it failed for ${formatDuration(failedFor)})`;
+}
+
+function retryAfterOf(error: unknown): number | undefined {
+  return error instanceof HoldfastError ? error.retryAfter : undefined;
 }

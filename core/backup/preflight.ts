@@ -87,7 +87,7 @@ const LEAST_FREE_BYTES = 64 * 2 ** 20;
 
 async function expectSpoolSpace(spool: Spool, previous: PreviousBackup | undefined): Promise<void> {
   const free = await spoolFreeBytes(spool);
-  const needed = Math.max(LEAST_FREE_BYTES, previous?.storedBytes ?? 0);
+  const needed = Math.max(LEAST_FREE_BYTES, Math.min(spool.limit, previous?.storedBytes ?? 0));
   if (free >= needed) return;
   throw new HoldfastError(
     'SpoolFailed',

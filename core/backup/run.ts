@@ -148,6 +148,8 @@ export interface BackupResult {
   readonly warnings: readonly string[];
   /** `pending`: published, and the catalog will hear of it as soon as it can be reached. */
   readonly catalog: 'recorded' | 'pending';
+  /** Workflow id of the heal that goes on with the copies that are missing. */
+  readonly heal?: string;
 }
 
 /** What the catalog is told of a run. */
@@ -197,6 +199,8 @@ export interface CopyProgress {
   readonly state: CopyState;
   readonly uploadedBytes: number;
   readonly verifiedBytes: number;
+  /** Bytes a second that an operator allowed this run, or null for no limit. Missing: what the configuration says. */
+  readonly bandwidth?: number | null;
   readonly problem?: string;
 }
 

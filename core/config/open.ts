@@ -144,12 +144,14 @@ export function unknownName(what: 'backend' | 'source' | 'plan' | 'key', name: s
 async function resolveBackend(settings: BackendConfiguration): Promise<BackendSettings> {
   if (settings.type === 'local') return settings;
   const { accessKeyId, secretAccessKey, sessionToken, ...rest } = settings;
-  return {
-    ...rest,
+  const credentials = async () => ({
     accessKeyId: await resolveOptional(accessKeyId),
     secretAccessKey: await resolveOptional(secretAccessKey),
     sessionToken: await resolveOptional(sessionToken),
-  };
+  });
+  // The environment of a process stays as it is; a file may be replaced by whoever rotates what is in it.
+  const inFiles = [accessKeyId, secretAccessKey, sessionToken].some((secret) => secret && 'file' in secret);
+  return { ...rest, ...(await credentials()), ...(inFiles && { renewCredentials: credentials }) };
 }
 
 async function resolveOptional(reference: SecretReference | undefined): Promise<string | undefined> {

@@ -2,14 +2,17 @@ import type { S3BackendConfiguration } from '../config/schema.ts';
 import { HoldfastError } from '../errors.ts';
 import type { LearnedProfile } from './probe/report.ts';
 
-/** An S3 backend's configuration with its secrets' values in place of their references. */
-export interface S3BackendSettings extends Omit<
-  S3BackendConfiguration,
-  'accessKeyId' | 'secretAccessKey' | 'sessionToken'
-> {
+/** Values of the secrets that say who one is. */
+export interface S3Credentials {
   readonly accessKeyId?: string | undefined;
   readonly secretAccessKey?: string | undefined;
   readonly sessionToken?: string | undefined;
+}
+
+/** An S3 backend's configuration with its secrets' values in place of their references. */
+export interface S3BackendSettings extends Omit<S3BackendConfiguration, keyof S3Credentials>, S3Credentials {
+  /** Reads the secrets again, where they can have changed since. */
+  readonly renewCredentials?: (() => Promise<S3Credentials>) | undefined;
 }
 
 /** How one service differs from the others, on the wire. */

@@ -161,7 +161,7 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       return { ...worker, log };
     },
     writeSecret,
-    temporal: () => (client ??= connectClient(scope)),
+    temporal: () => (client ??= connectClient(scope, settings.temporal.address ?? testTemporal().address)),
     useCatalog: (use) => withCatalog(urlOf(catalogDatabase), use),
     spooledBytes: () => segmentBytes(join(home, 'spool')),
     leftBehind: async () => {
@@ -246,13 +246,20 @@ async function firstSettings(ground: Ground): Promise<Application['settings']> {
       },
     },
     plans: {
-      shop: { source: 'shop', backends: ['local', 'near', 'far'], copies: { required: 2 }, encryptTo: ['ops'] },
+      shop: {
+        source: 'shop',
+        backends: ['local', 'near', 'far'],
+        copies: { required: 2 },
+        encryptTo: ['ops'],
+        // An hour, as it is otherwise, would be long for a test that takes a storage away.
+        uploads: { retryFor: '10s' },
+      },
     },
   };
 }
 
-async function connectClient(scope: Scope): Promise<Client> {
-  const { address, namespace } = testTemporal();
+async function connectClient(scope: Scope, address: string): Promise<Client> {
+  const { namespace } = testTemporal();
   const connection = await Connection.connect({ address });
   scope.after(() => connection.close());
   return new Client({ connection, namespace });

@@ -54,7 +54,12 @@ before(async () => {
     treeless: { files: { media: { path: join(app.home, 'not-mounted') } } },
     bare: { files: { media: { path: app.temporary, exclude: ['*'] } } },
   });
-  const plan = { backends: ['local', 'near', 'far'], copies: { required: 2 }, encryptTo: ['ops'] };
+  const plan = {
+    backends: ['local', 'near', 'far'],
+    copies: { required: 2 },
+    encryptTo: ['ops'],
+    uploads: { retryFor: '10s' },
+  };
   settings.plans = {
     ...settings.plans,
     ...Object.fromEntries(Object.keys(settings.sources).map((source) => [source, { ...plan, source }])),

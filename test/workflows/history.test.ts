@@ -71,10 +71,15 @@ test('a sweep replays, and the longest list it may give keeps its payload under 
   await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
 });
 
-for (const name of ['backup-0.1.0', 'backup-degraded-0.1.0']) {
+const released = {
+  'backup-0.1.0': 'backup-shop',
+  'backup-degraded-0.1.0': 'backup-shop',
+  'heal-0.1.0': 'heal-shop@holdfast',
+};
+for (const [name, workflowId] of Object.entries(released)) {
   test(`the history of a released version replays: ${name}`, async () => {
     const history = await recorded(name);
-    await Worker.runReplayHistory({ workflowBundle }, history, 'backup-shop');
+    await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
   });
 }
 

@@ -1,3 +1,4 @@
+import type { BandwidthLimits } from '../../core/backup/bandwidth.ts';
 import type {
   BackupAssignment,
   BackupPhase,
@@ -27,6 +28,8 @@ export interface BackupRun {
   parts: readonly PartProgress[];
   problem?: StepProblem;
   readonly warnings: string[];
+  /** What an operator set for this run. */
+  readonly bandwidth: BandwidthLimits;
 }
 
 export interface CopyRun {
@@ -42,7 +45,7 @@ export interface CopyRun {
 }
 
 export function beginRun(id: string, source: string, startedAt: Date): BackupRun {
-  return { id, source, startedAt, phase: 'preflight', copies: [], parts: [], warnings: [] };
+  return { id, source, startedAt, phase: 'preflight', copies: [], parts: [], warnings: [], bandwidth: {} };
 }
 
 /** What was found out or done so far does not count: the backup begins now, under another id. Warnings stay. */
@@ -100,6 +103,7 @@ export function progressOf(run: BackupRun, now: number): BackupProgress {
       state: copy.state,
       uploadedBytes: copy.uploadedBytes,
       verifiedBytes: copy.verifiedBytes,
+      ...(run.bandwidth[copy.backend] !== undefined && { bandwidth: run.bandwidth[copy.backend] ?? null }),
       ...(copy.problem && { problem: copy.problem.message }),
     })),
     elapsed,

@@ -21,6 +21,9 @@ export const takenOver = {
   retry: { initialInterval: '1s', backoffCoefficient: 1.5, maximumInterval: '15s', maximumAttempts: 200 },
 } as const;
 
+/** The same for steps that go on trying for days, if the plan says so: every few minutes in the end. */
+const patient = { retry: { ...takenOver.retry, maximumAttempts: 10_000 } } as const;
+
 /**
  * Transfers have no useful time limit of their own: they are ended by silence (heartbeats) and by stalls noticed inside,
  * not by the clock.
@@ -38,10 +41,10 @@ export const { preflight } = proxyActivities<BackupSteps>({
 });
 
 /** Steps on one copy that any worker can do. They have read nothing that could not be read again. */
-export const { verifyChecksum, open } = proxyActivities<BackupSteps>({ ...takenOver, ...longRunning });
+export const { verifyChecksum, open } = proxyActivities<BackupSteps>({ ...patient, ...longRunning });
 
 export const { publish } = proxyActivities<BackupSteps>({
-  ...takenOver,
+  ...patient,
   startToCloseTimeout: '2m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
 });
@@ -87,10 +90,11 @@ export function spoolSteps({
     ...onSpool,
     heartbeatTimeout: DUMP_HEARTBEAT_TIMEOUT,
   });
-  const { upload } = proxyActivities<BackupSteps>({ ...longRunning, ...onSpool });
+  const { upload } = proxyActivities<BackupSteps>({ ...longRunning, ...onSpool, ...patient });
   const { removeSpool } = proxyActivities<BackupSteps>({
     ...onSpool,
     startToCloseTimeout: '5m',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
     retry: { initialInterval: '2s', maximumAttempts: 3 },
   });
   return { dump, upload, removeSpool };

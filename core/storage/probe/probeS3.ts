@@ -1,6 +1,7 @@
 import { HoldfastError, isHoldfastError, messageOf } from '../../errors.ts';
 import { connectS3, type S3Connection } from '../s3Client.ts';
 import type { S3BackendSettings } from '../s3Profiles.ts';
+import { createPace } from '../pace.ts';
 import { newProbePrefix } from './probeKeys.ts';
 import { stateOf, type LearnedProfile, type ProbeFinding, type ProbeReport } from './report.ts';
 import { clockFinding, probeBucket } from './s3Bucket.ts';
@@ -20,7 +21,7 @@ export function s3PlaceOf({ provider, endpoint, accountId, region, bucket, prefi
  * nothing can be stored at all.
  */
 export async function probeS3(name: string, settings: S3BackendSettings, signal: AbortSignal): Promise<ProbeReport> {
-  const s3 = connectS3(name, settings);
+  const s3 = connectS3(name, settings, createPace(settings.bandwidth ?? null));
   const clock = watchClock(s3);
   const space = openS3Space(s3, newProbePrefix(), signal);
   try {
