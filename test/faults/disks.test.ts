@@ -5,7 +5,7 @@ import { before, describe, test } from 'node:test';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { haltDumps } from '../support/processes.ts';
-import { beginBackup } from '../support/runs.ts';
+import { beginBackup, stopHeal } from '../support/runs.ts';
 import { fillDisk, mountSmallDisk, noMounts } from '../support/smallDisk.ts';
 import { assertRestores, copyOf, strays } from '../support/soundness.ts';
 import { addBulkyTable } from '../support/smallShop.ts';
@@ -46,6 +46,7 @@ describe('disks', { skip: noMounts }, () => {
   test('[12] [19] a backend whose disk is full costs its own copy only, and nothing stays of it', async (t) => {
     const filler = await fillDisk(join(app.home, 'copies'));
     const { code, document } = await app.backup('shop', '--kind', 'database');
+    await stopHeal(app, document);
     await rm(filler);
     assert.equal(code, 3, JSON.stringify(document));
     assert.match(document.reasons.join('\n'), /^No copy on local: .*no space left/);

@@ -3,7 +3,7 @@ import { before, test } from 'node:test';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { until } from '../support/processes.ts';
-import { beginBackup } from '../support/runs.ts';
+import { beginBackup, stopHeal } from '../support/runs.ts';
 import { testS3 } from '../support/servers.ts';
 import { assertRestores, strays } from '../support/soundness.ts';
 import { addBulkyTable } from '../support/smallShop.ts';
@@ -21,6 +21,9 @@ before(async () => {
   const { far } = app.settings.backends;
   assert.ok(far?.type === 's3');
   Object.assign(far, { endpoint: link.endpoint, requestTimeout: '2s' });
+  const { shop } = app.settings.plans ?? {};
+  assert.ok(shop);
+  shop.uploads = { retryFor: '30s' };
   await app.save();
   await addBulkyTable(app.database, 100_000);
   await app.startWorker();
@@ -77,6 +80,7 @@ test('[14] a network that swallows everything for a while in the middle of an up
 test('[19] a backend that is down during the whole run: degraded with the reason, the others untouched by it', async (t) => {
   await link.goDown();
   const { code, document } = await app.backup('shop', '--kind', 'database');
+  await stopHeal(app, document);
   await link.goUp();
   assert.equal(code, 3, JSON.stringify(document));
   assert.deepEqual(
@@ -94,6 +98,7 @@ test('[19] a backend that is down during the whole run: degraded with the reason
 test('[14] connections that never live long enough for a segment: degraded, not tried for ever', async (t) => {
   await link.poison('upstream', { type: 'limit_data', attributes: { bytes: 2_000_000 } });
   const { code, document } = await app.backup('shop', '--kind', 'database');
+  await stopHeal(app, document);
   await link.heal();
   assert.equal(code, 3, JSON.stringify(document));
   assert.match(document.reasons.join('\n'), /^No copy on far: /);

@@ -6,6 +6,7 @@ import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { firstOf, startS3Proxy, type Fault, type S3Proxy, type WireRequest } from '../support/s3Proxy.ts';
 import { testS3 } from '../support/servers.ts';
+import { stopHeal } from '../support/runs.ts';
 import { assertRestores, copyOf, strays } from '../support/soundness.ts';
 import { addBulkyTable } from '../support/smallShop.ts';
 
@@ -23,6 +24,9 @@ before(async () => {
   const { far } = app.settings.backends;
   assert.ok(far?.type === 's3');
   Object.assign(far, { endpoint: proxy.endpoint, requestTimeout: `${REQUEST_TIMEOUT}ms` });
+  const { shop } = app.settings.plans ?? {};
+  assert.ok(shop);
+  shop.uploads = { retryFor: '15s' };
   await app.save();
   await addBulkyTable(app.database, 100_000);
   await app.startWorker();
@@ -33,6 +37,8 @@ interface Passing {
   readonly breakOff?: S3Proxy['breakOff'];
   /** The operation that has to come more than once because of it. */
   readonly again: string;
+  /** It fails the step before the storage has a whole segment: an upload without any is begun anew. */
+  readonly mayBeginAnew?: true;
 }
 
 const segmentNumber = ({ query }: Pick<WireRequest, 'query'>) => Number(query.get('partNumber'));
@@ -89,6 +95,7 @@ const passing: Record<string, () => Passing> = {
   '[16] a bit that is changed on its way to the storage': () => ({
     fault: ofSegment(2, 1, { kind: 'flipRequest' }),
     again: 'UploadPart',
+    mayBeginAnew: true,
   }),
   '[15] a manifest whose storing took effect and was not answered': () => {
     const once = firstOf('PutObject', 1, { kind: 'loseAnswer' });
@@ -98,7 +105,7 @@ const passing: Record<string, () => Passing> = {
 
 for (const [name, harm] of Object.entries(passing)) {
   test(`${name}: passes, the backup is verified and holds what the database holds`, async (t) => {
-    const { again, fault, breakOff } = harm();
+    const { again, fault, breakOff, mayBeginAnew } = harm();
     let harmed = 0;
     const { code, document } = await backupUnder(
       async (request) => {
@@ -115,7 +122,7 @@ for (const [name, harm] of Object.entries(passing)) {
     assert.equal(code, 0, JSON.stringify(document));
     assert.ok(harmed > 0, 'the fault was done');
     assert.ok(proxy.of(again).length > 1, `${again} came again`);
-    assert.equal(proxy.of('CreateMultipartUpload').length, 1, 'the upload was gone on with, not begun anew');
+    if (!mayBeginAnew) assert.equal(proxy.of('CreateMultipartUpload').length, 1, 'gone on with, not begun anew');
     assert.deepEqual(await strays(app), []);
     await assertRestores(t, app, document.id);
   });
@@ -215,7 +222,9 @@ async function backupUnder(
   proxy.requests.length = 0;
   Object.assign(proxy, { fault, breakOff });
   try {
-    return await app.backup('shop', '--kind', 'database');
+    const answer = await app.backup('shop', '--kind', 'database');
+    await stopHeal(app, answer.document);
+    return answer;
   } finally {
     Object.assign(proxy, { fault: () => undefined, breakOff: () => undefined });
   }

@@ -71,3 +71,11 @@ export async function resultOf(client: Client, workflowId: string): Promise<Back
     }
   }
 }
+
+/** Ends the heal that a degraded backup started, in order, so that the next fault meets one run only. */
+export async function stopHeal(app: Application, { heal }: Pick<BackupResult, 'heal'>): Promise<void> {
+  if (heal === undefined) return;
+  const handle = (await app.temporal()).workflow.getHandle(heal);
+  await handle.cancel();
+  await Promise.allSettled([handle.result()]);
+}
