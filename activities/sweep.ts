@@ -15,30 +15,30 @@ export const assignSweepStep =
 
 export const sweepBackendStep =
   ({ configuration, backends, catalog, log }: Dependencies) =>
-  async ({ signal, liveRuns }: StepContext, { backend: name, ...rules }: SweepBackendStep) => {
+  async (context: StepContext, { backend: name, ...rules }: SweepBackendStep) => {
     const backendNames = Object.keys(configuration.backends);
     return sweepBackend({
       ...rules,
       ...loggedTo(log.child({ backend: name }), rules),
       backend: await backends.get(name),
       sources: Object.keys(configuration.sources),
-      liveRuns,
-      findClaim: claimFinder({ backend: name, backendNames, backends, catalog, signal }),
+      liveRuns: () => context.liveRuns(configuration.temporal.taskQueue),
+      findClaim: claimFinder({ backend: name, backendNames, backends, catalog, signal: context.signal }),
       now: new Date(),
-      signal,
+      signal: context.signal,
     });
   };
 
 export const sweepSpoolStep =
-  ({ spool, log }: Dependencies) =>
-  ({ signal, liveRuns }: StepContext, rules: SweepRules) =>
+  ({ configuration, spool, log }: Dependencies) =>
+  (context: StepContext, rules: SweepRules) =>
     sweepSpool({
       ...rules,
       ...loggedTo(log.child({ spool: spool.path }), rules),
       spool,
-      liveRuns,
+      liveRuns: () => context.liveRuns(configuration.temporal.taskQueue),
       now: new Date(),
-      signal,
+      signal: context.signal,
     });
 
 /** The log has everything, however much it is. */

@@ -25,10 +25,11 @@ export async function sweepOwnSpool({
   signal,
 }: OwnSpool): Promise<void> {
   const client = new Client({ connection, namespace });
+  const liveRuns = () => liveRunsOf(client, configuration.temporal.taskQueue);
   const rules = { minimumAge: configuration.maintenance.sweepAfter, dryRun: false, listed: 0 };
   const logged = loggedTo(log.child({ spool: spool.path }), rules);
   try {
-    await sweepSpool({ ...rules, ...logged, spool, liveRuns: () => liveRunsOf(client), now: new Date(), signal });
+    await sweepSpool({ ...rules, ...logged, spool, liveRuns, now: new Date(), signal });
   } catch (error) {
     if (!signal.aborted) log.warn({ reason: messageOf(error) }, 'the spool could not be swept');
   }

@@ -10,7 +10,6 @@ import {
   isCancellation,
   setCurrentDetails,
   setHandler,
-  upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ProgressReport, StepProblem } from '../core/backup/run.ts';
@@ -23,6 +22,7 @@ import {
   type HealProgress,
   type HealResult,
 } from '../core/heal/run.ts';
+import { announceWrites } from './support/announceWrites.ts';
 import { describeHeal } from './support/healDetails.ts';
 import { createHealer } from './support/healer.ts';
 import {
@@ -72,7 +72,7 @@ export async function heal(input: unknown, carried?: CarriedHeal): Promise<HealR
   const { source } = request;
   if (!workflowInfo().workflowId.startsWith(healWorkflowId('', source))) return handOver(request);
   // So that nothing that this run writes is taken for what a dead one left.
-  upsertMemo({ writes: { source } });
+  announceWrites({ source });
   let queue: HealRequest[] = carried?.requests.map((each) => ({ ...each })) ?? [{ input: request }];
   let round = beginRound(source);
   let phase: HealProgress['phase'] = 'looking';

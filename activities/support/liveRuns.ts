@@ -13,14 +13,18 @@ const UNDER_WAY = `CloseTime IS NULL AND WorkflowType IN (${WRITING_WORKFLOWS.ma
 
 /**
  * Every run under way that may write to spools and backends, and what it says in its memo that it may write. One that
- * says nothing, because it has only just begun, comes without. Rejects with `TemporalUnreachable`.
+ * says nothing, because it has only just begun, comes without. A run on another task queue is another Holdfast's, whose
+ * sources may have the same names: it counts for the very backup that it names and for nothing else. Rejects with
+ * `TemporalUnreachable`.
  */
-export async function liveRunsOf(client: Pick<Client, 'workflow'>): Promise<LiveRun[]> {
+export async function liveRunsOf(client: Pick<Client, 'workflow'>, ownQueue: string): Promise<LiveRun[]> {
   const runs: LiveRun[] = [];
   try {
-    for await (const { workflowId, memo, startTime } of client.workflow.list({ query: UNDER_WAY })) {
+    for await (const { workflowId, memo, startTime, taskQueue } of client.workflow.list({ query: UNDER_WAY })) {
       const said = memoOfWriter.safeParse(memo);
-      runs.push({ run: workflowId, startedAt: startTime, ...(said.success && said.data[WRITES_MEMO]) });
+      const writes = said.success ? said.data[WRITES_MEMO] : undefined;
+      if (taskQueue === ownQueue) runs.push({ run: workflowId, startedAt: startTime, ...writes });
+      else if (writes?.backup !== undefined) runs.push({ run: workflowId, ...writes });
     }
   } catch (error) {
     throw new HoldfastError(

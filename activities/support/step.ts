@@ -2,7 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { HoldfastError, messageOf } from '../../core/errors.ts';
 import { formatDuration } from '../../core/format.ts';
-import type { AskLiveRuns } from '../../core/sweep/liveRuns.ts';
+import type { LiveRun } from '../../core/sweep/liveRuns.ts';
 import { liveRunsOf } from './liveRuns.ts';
 import { tryCount, type NextTry, type Tries } from './tries.ts';
 
@@ -20,8 +20,8 @@ export interface StepContext {
   signalWorkflow(name: string, payload: unknown): Promise<void>;
   /** Asks the workflow by query, which leaves no trace in its history. */
   queryWorkflow(name: string): Promise<unknown>;
-  /** Which runs are under way that may write. Rejects with `TemporalUnreachable`. */
-  readonly liveRuns: AskLiveRuns;
+  /** Which runs are under way that may write, seen from the Holdfast of this task queue. Rejects with `TemporalUnreachable`. */
+  liveRuns(taskQueue: string): Promise<readonly LiveRun[]>;
   /** Starts a workflow, or, where one of that id runs, tells that one: the input goes to it by the signal, too. */
   startOrTell(start: StartOrTell): Promise<void>;
   /** When the workflows of a type that run now were begun. One that has just begun may be missing for some seconds. */
@@ -118,7 +118,7 @@ function contextOf(
     runId,
     signalWorkflow: (name, payload) => workflow().signal(name, payload),
     queryWorkflow: (name) => workflow().query(name),
-    liveRuns: () => liveRunsOf(activity.client),
+    liveRuns: (taskQueue) => liveRunsOf(activity.client, taskQueue),
     startOrTell: async ({ workflowType, workflowId: id, taskQueue, input, signal: name, summary }) => {
       const how = {
         workflowId: id,

@@ -5,8 +5,8 @@ import type { ScheduleReport } from '../schedules/report.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from '../terminal.ts';
 
 export function addSchedulesCommand(program: Command, terminal: Terminal): void {
-  const schedules = program.command('schedules').description('what runs by itself, and when');
-  addExamples(schedules, [['holdfast schedules apply', 'after every change of the configuration']]);
+  const schedules = program.command('schedules').description('what runs by itself, and when').helpCommand(false);
+  addExamples(schedules, [['holdfast schedules list', 'what is to run, and when next']]);
   const apply = schedules
     .command('apply')
     .description('make the schedules in Temporal what the configuration says; one that was paused stays paused');

@@ -13,7 +13,7 @@ export type AskLiveRuns = () => Promise<readonly LiveRun[]>;
 
 /** What somebody would like to remove. */
 export interface Remains {
-  /** Unset: not known. */
+  /** Unset: in a spool, where no source is named. */
   readonly source?: string | undefined;
   readonly backup: string;
 }
@@ -40,14 +40,15 @@ export function writerFinder(ask: AskLiveRuns): FindWriter {
 }
 
 /**
- * In doubt a run may: one that names nothing writes anywhere, one that names no backup writes to all of its source. One
- * that names a backup may have to begin again under a new id, which it says a moment later: whatever began since it did
- * can be its own.
+ * In doubt a run may: one that names nothing writes anywhere. One that names a source and no backup is a heal, which may
+ * write to all of the source, and to no spool. One that names a backup may have to begin again under a new id, which it
+ * says a moment later: whatever began since it did can be its own.
  */
 function mayWrite({ source, backup, startedAt }: LiveRun, remains: Remains): boolean {
-  if (backup === remains.backup) return true;
-  if (source !== undefined && remains.source !== undefined && source !== remains.source) return false;
-  return backup === undefined || (startedAt !== undefined && beganSince(remains.backup, startedAt));
+  if (source === undefined || backup === remains.backup) return true;
+  if (backup === undefined) return source === remains.source;
+  const otherSource = remains.source !== undefined && source !== remains.source;
+  return !otherSource && startedAt !== undefined && beganSince(remains.backup, startedAt);
 }
 
 /** Ids carry whole seconds. */

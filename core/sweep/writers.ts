@@ -12,7 +12,7 @@ export const READING_WORKFLOWS: readonly string[] = ['recordBackup', 'scan', 'so
 /** Under this name a writing run's memo says what it may write. */
 export const WRITES_MEMO = 'writes';
 
-/** Without a backup: any backup of the source. */
+/** Without a backup: any backup of the source, on backends and not in spools. */
 export interface Writes {
   readonly source: string;
   readonly backup?: string | undefined;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { HoldfastError } from '../../../core/errors.ts';
 import { openSpool, type Spool } from '../../../core/spool/spool.ts';
+import type { LiveRun } from '../../../core/sweep/liveRuns.ts';
 import { sweepSpool, type SweepSpoolOptions } from '../../../core/sweep/sweepSpool.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 
@@ -38,6 +39,19 @@ test('[13] what is young stays, and so does everything while Temporal does not a
   const away = new HoldfastError('TemporalUnreachable', 'nobody answers');
   await assert.rejects(sweepSpool(optionsFor(spool, { liveRuns: () => Promise.reject(away) })), away);
   assert.ok((await readdir(spool.path)).includes(DEAD));
+});
+
+test('[13] a heal writes to no spool, a run that has not said anything may write to any', async (t) => {
+  const spool = await spoolWith(t, DEAD);
+  const startedAt = new Date('2026-01-01');
+  const keptBy = async (...live: LiveRun[]) => {
+    const { kept } = await sweepSpool(optionsFor(spool, { dryRun: true, liveRuns: async () => live }));
+    return kept.map(({ why }) => why.split(' ')[0]);
+  };
+  assert.deepEqual(await keptBy({ run: 'heal', startedAt, source: 'shop' }), []);
+  assert.deepEqual(await keptBy({ run: 'silent', startedAt }), ['silent']);
+  assert.deepEqual(await keptBy({ run: 'restarted', startedAt, source: 'shop', backup: LIVE }), ['restarted']);
+  assert.deepEqual(await keptBy({ run: 'later', startedAt: new Date(), source: 'shop', backup: LIVE }), []);
 });
 
 test('a link in the place of a folder is removed and not followed', async (t) => {
