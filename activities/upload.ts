@@ -9,7 +9,7 @@ import { followBandwidth } from './support/followBandwidth.ts';
 import type { StepContext } from './support/step.ts';
 
 /** Segments in flight to a directory: more would only make the disk seek. */
-const LOCAL_CONCURRENCY = 2;
+const LOCAL_CONCURRENCY = 1;
 
 export const uploadStep = (dependencies: Dependencies) => async (context: StepContext, step: CopyStep) => {
   const { configuration, backends, spool, progress, log } = dependencies;

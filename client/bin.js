@@ -35,19 +35,22 @@ function majorOf(version) {
 }
 
 /**
- * glibc keeps freed buffers of a few megabytes in arenas of each thread, which is some 150 MB after a few backups. With
- * a fixed threshold they go back to the system (mallopt(3)). It reads its settings when a process begins, so this one
- * begins again: same process id, same files, nothing done yet. Whoever has chosen settings of his own keeps them.
+ * What a worker reads and sends becomes garbage by the gigabyte, and two things keep it in memory long after: glibc, which
+ * keeps freed buffers in arenas of each thread (mallopt(3)), and V8, which looks for short-lived buffers only when its
+ * young generation, 16 MB, is full of the small objects that hold them. One arena, large buffers handed back at once, and
+ * a young generation of 1 MB: together some 150 MB less, at the same speed. Both are settled when a process begins, so this
+ * one begins again: same process id, same files, nothing done yet. Whoever has chosen settings of his own keeps them.
  */
 function keepMemorySmall() {
   if (process.platform !== 'linux' || process.execve === undefined) return;
   if (Object.keys(process.env).some((name) => name.startsWith('MALLOC_'))) return;
-  const mebibyte = String(2 ** 20);
-  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+  const youngGeneration = '--max-semi-space-size=1';
+  const flags = process.execArgv.some((flag) => flag.includes('semi-space')) ? [] : [youngGeneration];
+  process.execve(process.execPath, [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)], {
     ...process.env,
-    MALLOC_ARENA_MAX: '2',
-    MALLOC_MMAP_THRESHOLD_: mebibyte,
-    MALLOC_TRIM_THRESHOLD_: mebibyte,
+    MALLOC_ARENA_MAX: '1',
+    MALLOC_MMAP_THRESHOLD_: String(2 ** 18),
+    MALLOC_TRIM_THRESHOLD_: String(2 ** 20),
   });
 }
 

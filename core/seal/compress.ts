@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import type { Compression } from '../config/schema.ts';
@@ -13,8 +14,8 @@ export const MAXIMUM_FRAME_BYTES = 8 * 2 ** 20;
  */
 const FRAME_BYTES = 2 * 2 ** 20;
 
-/** Frames being compressed at once in libuv's pool, which has four threads. */
-export const FRAMES_IN_FLIGHT = 3;
+/** Frames being worked on at once in libuv's pool: more than there are processors only take memory. */
+export const FRAMES_IN_FLIGHT = Math.min(3, Math.max(2, availableParallelism()));
 
 const compressZstd = promisify(zstdCompress);
 const compressGzip = promisify(gzip);

@@ -26,7 +26,7 @@ export interface WorkThread {
 
 const ENTRY = new URL('entry.ts', import.meta.url);
 const SLOTS = 3;
-const SLOT_BYTES = 2 ** 20;
+const SLOT_BYTES = 2 ** 19;
 
 /** The thread is started at its first use, and again at the next one should it have died. */
 export function createWorkThread(): WorkThread {
@@ -49,7 +49,9 @@ export function createWorkThread(): WorkThread {
 }
 
 function startThread(onEnd: (ended: Worker) => void): Worker {
-  const thread = new Worker(ENTRY);
+  // Compressed and encrypted bytes are garbage as soon as they are handed on, and it is the young generation's size that
+  // says how much of it gathers.
+  const thread = new Worker(ENTRY, { resourceLimits: { maxYoungGenerationSizeMb: 1 } });
   // Those who wait for it see their ports close.
   thread.once('error', () => onEnd(thread));
   thread.once('exit', () => onEnd(thread));
