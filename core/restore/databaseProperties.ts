@@ -19,7 +19,9 @@ export function databaseProperties(globals: string, target: string, scope: Resto
   const all = splitGlobals(globals).filter(({ nameAt }) => nameAt !== undefined);
   const wanted = all.filter(({ text }) => !isLeftOut(text, scope));
   const sql = (statements: readonly GlobalsStatement[]) => statements.map((each) => statementFor(each, name));
-  const roleSettings = all.filter(({ text }) => !wanted.some((each) => each.text === text) && /^ALTER ROLE/.test(text));
+  const roleSettings = all.filter(
+    ({ text }) => !wanted.some((each) => each.text === text) && text.startsWith('ALTER ROLE'),
+  );
   return {
     parameters: sql(wanted.filter(({ text }) => isParameter(text))),
     others: sql(wanted.filter(({ text }) => !isParameter(text))),
@@ -71,7 +73,7 @@ function isParameter(text: string): boolean {
 }
 
 function isLeftOut(text: string, { noOwner = false, noPrivileges = false }: RestoreScope): boolean {
-  if (/^ALTER DATABASE\s+OWNER TO |^ALTER ROLE /.test(text)) return noOwner;
+  if (/^ALTER (DATABASE\s+OWNER TO|ROLE) /.test(text)) return noOwner;
   return /^(GRANT|REVOKE) /.test(text) && (noPrivileges || noOwner);
 }
 

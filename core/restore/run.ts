@@ -116,6 +116,8 @@ export interface PreflightTargetOptions extends RestoreScope {
   readonly target: string;
   /** As in RestoreDatabaseOptions: what an earlier try of the same mark left is no obstacle. Unset: everything is. */
   readonly mark?: string | undefined;
+  /** The pg_restore that is to be used, where it is known already. */
+  readonly clients?: ClientPrograms | undefined;
   /** The database that the target will take the place of: it must hold neither Holdfast's catalog nor Temporal's store. */
   readonly replaces?: string | undefined;
   readonly signal?: AbortSignal | undefined;
