@@ -110,6 +110,8 @@ async function runRestore(
     args: [
       '--format=custom',
       '--exit-on-error',
+      // Only then does it say which entry an error is about.
+      '--verbose',
       '--no-password',
       // A connection string in which nothing of the name is special.
       `--dbname=dbname=${quoteConnectionValue(session.target)}`,

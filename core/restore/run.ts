@@ -175,6 +175,8 @@ export interface Reconciliation {
   };
   /** What no dump carries, by name: sentences for the report. */
   readonly notCarried: readonly string[];
+  /** What to know before an application is let in: sentences. */
+  readonly notices: readonly string[];
   /** Milliseconds. */
   readonly duration: number;
 }
