@@ -13,10 +13,8 @@ export interface ArchiveEntry {
   readonly object: string;
   /** E.g. `TABLE DATA`. */
   readonly kind: string;
-  /** Undefined where it has none. */
-  readonly schema: string | undefined;
-  /** Its name; of what belongs to a table `table name`. */
-  readonly tag: string;
+  /** Schema (`-` where it has none), name (of what belongs to a table `table name`) and owner, divided by spaces. */
+  readonly rest: string;
   /** Of a list with dependencies. */
   readonly dependsOn: readonly number[];
 }
@@ -77,18 +75,7 @@ export function parseList(list: string): ArchiveEntry[] {
     }
     const [, id, catalog = '', object = '', kind = '', rest = ''] = ENTRY.exec(line) ?? [];
     if (id === undefined) continue;
-    const [schema = '', ...names] = rest.split(' ');
-    // The last word is the owner.
-    const tag = names.slice(0, -1).join(' ');
-    entries.push({
-      id: Number(id),
-      catalog,
-      object,
-      kind,
-      schema: schema === '-' ? undefined : schema,
-      tag,
-      dependsOn: [],
-    });
+    entries.push({ id: Number(id), catalog, object, kind, rest, dependsOn: [] });
   }
   return entries;
 }
@@ -101,14 +88,16 @@ export function describeEntry(errorLine: string, entries: readonly ArchiveEntry[
   const printed = /from TOC entry (.*)$/.exec(errorLine)?.[1];
   const [, id, catalog = '', object = '', kind = '', rest = ''] = ENTRY.exec(printed ?? '') ?? [];
   if (id === undefined) return undefined;
-  const tag = rest.split(' ').slice(0, -1).join(' ');
   const same = entries.find(
     (entry) =>
       entry.object === object &&
-      entry.object !== '0' &&
+      object !== '0' &&
       (catalog === '0' || entry.catalog === catalog) &&
-      entry.tag === tag,
+      entry.rest.endsWith(` ${rest}`),
   );
-  const name = same?.schema === undefined ? tag : `${same.schema}.${tag}`;
+  const schema = same?.rest.slice(0, -rest.length - 1);
+  // The last word is the owner.
+  const tag = rest.replace(/ [^ ]*$/, '');
+  const name = schema === undefined || schema === '-' ? tag : `${schema}.${tag}`;
   return kind === 'TABLE DATA' ? `rows of table ${name}` : `${kind.toLowerCase()} ${name}`;
 }

@@ -82,12 +82,13 @@ function compareExtensions(expected: Inventory, found: Inventory): Difference[] 
   });
 }
 
+type Role = Inventory['roles'][number];
+const flag = (read: (role: Role) => boolean) => (role: Role) => (read(role) ? 'yes' : 'no');
+
 /** Which roles the database needs is its own; what they may otherwise do is the server's. */
 function compareRoles(expected: Inventory, found: Inventory, { noOwner, noPrivileges }: RestoreScope): Difference[] {
   if (noOwner === true || noPrivileges === true) return [];
-  const flag = (read: (role: Inventory['roles'][number]) => boolean) => (role: Inventory['roles'][number]) =>
-    read(role) ? 'yes' : 'no';
-  return compareLists<Inventory['roles'][number]>({
+  return compareLists<Role>({
     kind: 'role',
     expected: expected.roles,
     found: found.roles,

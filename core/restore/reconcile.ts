@@ -1,6 +1,7 @@
-import type { Inventory, NotCarried } from '../postgres/inventorySchema.ts';
-import { compareInventories } from './compareInventories.ts';
-import { DIFFERENCES_SHOWN, type ReconcileOptions, type Reconciliation } from './run.ts';
+import type { Inventory, InventoryTable, NotCarried } from '../postgres/inventorySchema.ts';
+import { compareInventories, shownName } from './compareInventories.ts';
+import { DIFFERENCES_SHOWN, type Difference, type ReconcileOptions, type Reconciliation } from './run.ts';
+import { resolveTables } from './selectTables.ts';
 import { checkSequences } from './sequenceChecks.ts';
 import { takeInventory } from './takeInventory.ts';
 
@@ -16,6 +17,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const found = await takeInventory(database, expected.detail, signal);
   const differences = [
     ...compareInventories(expected, found, options),
+    ...(options.tables ? missingTables(resolveTables(expected, options.tables), found) : []),
     ...(await checkSequences(database, expected.sequences, found.sequences, signal)),
   ].toSorted((a, b) => Number(a.severity === 'remark') - Number(b.severity === 'remark'));
   return {
@@ -33,6 +35,21 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
     notices: noticesOf(expected, found),
     duration: Math.round(performance.now() - begun),
   };
+}
+
+function missingTables(wanted: readonly InventoryTable[], found: Inventory): Difference[] {
+  const there = new Set(found.tables.map(shownName));
+  return wanted
+    .map(shownName)
+    .filter((name) => !there.has(name))
+    .map((object) => ({
+      severity: 'difference',
+      kind: 'table',
+      object,
+      what: 'presence',
+      expected: 'there',
+      found: 'missing',
+    }));
 }
 
 const WHY: Readonly<Record<NotCarried['kind'], string>> = {

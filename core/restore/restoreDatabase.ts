@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import type { Inventory } from '../postgres/inventorySchema.ts';
 import { createClientEnvironment, type ClientEnvironment } from '../postgres/passwordFile.ts';
 import { partBytes } from '../repository/extractPart.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
@@ -9,12 +10,13 @@ import { partNamed, readPart } from '../repository/readPart.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
 import { analyzeTables } from './analyzeTables.ts';
-import { parseList } from './archiveEntries.ts';
+import { parseList, type ArchiveEntry } from './archiveEntries.ts';
 import { applyParameters, applyProperties, databaseProperties } from './databaseProperties.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { describeCopy } from './readDescription.ts';
 import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
+import { resolveTables, selectTables } from './selectTables.ts';
 import { createTarget, dropTarget } from './targetDatabase.ts';
 
 /**
@@ -47,6 +49,8 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
   try {
     const description = await describeCopy(backend, manifest, openingKeys, signal);
     const definitions = await saveDefinitions(options, backend, directory);
+    // Before anything is made: a wrong name changes nothing.
+    if (options.tables) resolveTables(description.inventory, options.tables);
     environment = await createClientEnvironment({ ...server, name: target }, directory);
     await createTarget(options, description.inventory.database, signal);
     try {
@@ -73,6 +77,7 @@ async function saveDefinitions(
 }
 
 interface Materials {
+  readonly inventory: Inventory;
   readonly globals: string;
   readonly definitions: string;
   readonly environment: ClientEnvironment;
@@ -81,29 +86,52 @@ interface Materials {
 async function fillTarget(
   options: RestoreDatabaseOptions,
   backend: Backend,
-  { globals, definitions, environment }: Materials,
+  { inventory, globals, definitions, environment }: Materials,
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
+  const entries = parseList(await listArchiveFile(clients, definitions, signal));
+  const selection = await writeSelection(options, inventory, entries, definitions);
   const session: RestoreSession = {
     clients,
     variables: environment.variables,
     target,
     options: [...(options.noOwner ? ['--no-owner'] : []), ...(options.noPrivileges ? ['--no-privileges'] : [])],
-    entries: parseList(await listArchiveFile(clients, definitions, signal)),
+    entries,
   };
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
     await applyParameters(server, properties, signal);
-    await restoreFile(session, definitions, ['--section=pre-data'], signal);
+    await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });
-  await phases.run('rows', () => restoreRows(options, backend, session, phases.onBytes));
+  await phases.run('rows', () => restoreRows(options, backend, session, selection.rows, phases.onBytes));
   await phases.run('indexes', () =>
-    restoreFile(session, definitions, ['--section=post-data', `--jobs=${jobs}`], signal),
+    restoreFile(session, definitions, ['--section=post-data', `--jobs=${jobs}`, ...selection.definitions], signal),
   );
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
   await phases.run('settings', () => applyProperties(server, target, properties, signal));
-  return { durations: phases.durations(), warnings: [...properties.warnings, ...analyzed] };
+  return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };
+}
+
+/** Arguments for pg_restore. */
+interface Selection {
+  readonly definitions: readonly string[];
+  /** For one run over each part after the other. */
+  readonly rows: readonly (readonly string[])[];
+  readonly warnings: readonly string[];
+}
+
+async function writeSelection(
+  { tables }: RestoreDatabaseOptions,
+  inventory: Inventory,
+  entries: readonly ArchiveEntry[],
+  definitions: string,
+): Promise<Selection> {
+  if (tables === undefined) return { definitions: [], rows: [[]], warnings: [] };
+  const selected = selectTables(entries, inventory, resolveTables(inventory, tables));
+  const file = `${definitions}.list`;
+  await writeFile(file, selected.list, { mode: 0o600, flag: 'wx' });
+  return { definitions: [`--use-list=${file}`], rows: selected.rows, warnings: selected.warnings };
 }
 
 /** The parts with rows, at most `jobs` at once. One's failure ends the others, which are gone when this rejects. */
@@ -111,13 +139,16 @@ async function restoreRows(
   { manifest, openingKeys, jobs, signal }: RestoreDatabaseOptions,
   backend: Backend,
   session: RestoreSession,
+  runs: Selection['rows'],
   onBytes: (part: string, bytes: number) => void,
 ): Promise<void> {
   const stop = new AbortController();
   const stopping = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const queue = partsWithRows(manifest.parts).values();
+  const queue = partsWithRows(manifest.parts)
+    .flatMap((part) => runs.map((args) => ({ part, args })))
+    .values();
   const worker = async () => {
-    for (const part of queue) {
+    for (const { part, args } of queue) {
       const archive = partBytes(
         {
           backend,
@@ -131,7 +162,7 @@ async function restoreRows(
         'dump',
       );
       try {
-        await restoreStream(session, archive, ['--section=data'], stopping);
+        await restoreStream(session, archive, ['--section=data', ...args], stopping);
       } catch (error) {
         stop.abort(error);
         throw error;
