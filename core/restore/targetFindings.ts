@@ -117,8 +117,11 @@ export async function roleFindings(
   return { findings, createRoles };
 }
 
+/** Without the role that every database's own owner is a member of. */
 function ownersIn({ database, objects }: Inventory): string[] {
-  return [...new Set([database.owner, ...objects.flatMap(({ owner }) => owner ?? [])])].toSorted();
+  const owners = new Set([database.owner, ...objects.flatMap(({ owner }) => owner ?? [])]);
+  owners.delete('pg_database_owner');
+  return [...owners].toSorted();
 }
 
 interface ExtensionRow {

@@ -57,7 +57,9 @@ test('single tables come with their partitions, types, sequences, indexes and tr
   await session.query('drop table votes');
   const without = await reconcile({ database: accessTo(target), expected: backup.inventory, tables });
   assert.deepEqual(
-    without.differences.filter(({ severity }) => severity === 'difference').map(({ object, what }) => `${object} ${what}`),
+    without.differences
+      .filter(({ severity }) => severity === 'difference')
+      .map(({ object, what }) => `${object} ${what}`),
     ['public.votes presence'],
   );
 });
