@@ -155,7 +155,8 @@ export function createDatabaseSql(name: string, form: DatabaseForm): string {
     `CREATE DATABASE ${quoteIdentifier(name)} WITH TEMPLATE template0 ENCODING ${quoteLiteral(form.encoding)}`,
     `  LC_COLLATE ${quoteLiteral(form.collate)} LC_CTYPE ${quoteLiteral(form.ctype)}`,
     ...localeOptions(form).map((option) => `  ${option}`),
-    `  TABLESPACE ${quoteIdentifier(form.tablespace)}`,
+    // To name even the default one takes a privilege on it.
+    ...(form.tablespace === 'pg_default' ? [] : [`  TABLESPACE ${quoteIdentifier(form.tablespace)}`]),
   ].join('\n');
 }
 

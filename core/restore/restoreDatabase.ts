@@ -10,13 +10,14 @@ import { partNamed, readPart } from '../repository/readPart.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
 import { analyzeTables } from './analyzeTables.ts';
-import { parseList, type ArchiveEntry } from './archiveEntries.ts';
+import { parseList } from './archiveEntries.ts';
 import { applyParameters, applyProperties, databaseProperties } from './databaseProperties.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { describeCopy } from './readDescription.ts';
 import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
-import { resolveTables, selectTables } from './selectTables.ts';
+import { selectEntries, type EntrySelection } from './selectEntries.ts';
+import { resolveTables } from './selectTables.ts';
 import { createTarget, dropTarget } from './targetDatabase.ts';
 
 /**
@@ -91,7 +92,7 @@ async function fillTarget(
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
   const entries = parseList(await listArchiveFile(clients, definitions, signal));
-  const selection = await writeSelection(options, inventory, entries, definitions);
+  const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
   const session: RestoreSession = {
     clients,
     variables: environment.variables,
@@ -109,29 +110,11 @@ async function fillTarget(
     restoreFile(session, definitions, ['--section=post-data', `--jobs=${jobs}`, ...selection.definitions], signal),
   );
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
-  await phases.run('settings', () => applyProperties(server, target, properties, signal));
+  await phases.run('settings', async () => {
+    for (const list of selection.last) await restoreFile(session, definitions, ['--section=post-data', list], signal);
+    await applyProperties(server, target, properties, signal);
+  });
   return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };
-}
-
-/** Arguments for pg_restore. */
-interface Selection {
-  readonly definitions: readonly string[];
-  /** For one run over each part after the other. */
-  readonly rows: readonly (readonly string[])[];
-  readonly warnings: readonly string[];
-}
-
-async function writeSelection(
-  { tables }: RestoreDatabaseOptions,
-  inventory: Inventory,
-  entries: readonly ArchiveEntry[],
-  definitions: string,
-): Promise<Selection> {
-  if (tables === undefined) return { definitions: [], rows: [[]], warnings: [] };
-  const selected = selectTables(entries, inventory, resolveTables(inventory, tables));
-  const file = `${definitions}.list`;
-  await writeFile(file, selected.list, { mode: 0o600, flag: 'wx' });
-  return { definitions: [`--use-list=${file}`], rows: selected.rows, warnings: selected.warnings };
 }
 
 /** The parts with rows, at most `jobs` at once. One's failure ends the others, which are gone when this rejects. */
@@ -139,7 +122,7 @@ async function restoreRows(
   { manifest, openingKeys, jobs, signal }: RestoreDatabaseOptions,
   backend: Backend,
   session: RestoreSession,
-  runs: Selection['rows'],
+  runs: EntrySelection['rows'],
   onBytes: (part: string, bytes: number) => void,
 ): Promise<void> {
   const stop = new AbortController();

@@ -10,8 +10,8 @@ interface Name {
 }
 
 export interface TableSelection {
-  /** Entries of the definitions' archive in its own order, as pg_restore's --use-list takes them. */
-  readonly list: string;
+  /** Of the definitions' archive, in its own order. */
+  readonly entries: readonly ArchiveEntry[];
   /** Arguments that choose the rows, for one pg_restore after the other: two schemas can have tables of one name. */
   readonly rows: readonly (readonly string[])[];
   readonly warnings: readonly string[];
@@ -76,7 +76,7 @@ export function selectTables(
   const leftOut = hanging.filter(({ id, rest }) => !included.has(id) && owners.some((owner) => rest.startsWith(owner)));
   const list = entries.filter((entry) => included.has(entry.id) || isSchemaOf(entry, tables));
   return {
-    list: `${list.map(({ id }) => `${id};`).join('\n')}\n`,
+    entries: list,
     rows: rowArguments([
       ...inventory.tables.filter((table) => chosen.some((entry) => isNamed(entry, table))),
       ...inventory.sequences.filter((sequence) =>
