@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { isHoldfastError, HoldfastError } from '../../../core/errors.ts';
 import type { ClientPrograms } from '../../../core/postgres/clients.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
-import { createTarget } from '../../../core/restore/targetDatabase.ts';
+import { createTarget, dropTarget } from '../../../core/restore/targetDatabase.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, dumpInto, fixtureSql, openSession, runSql } from '../postgres/support.ts';
@@ -87,7 +88,10 @@ test('[8] bytes that are no text in the encoding of the database fail the restor
   // As an older server or a failing disk leaves them: a dump hands out what stands in the table, unchecked.
   await runSql(source, `create table notes (note text); insert into notes select 'plain'`);
   const backup = await backUp(context, source);
-  const damaged: StoredDatabase = await withInvalidBytes(context, source, backup);
+  const damaged: StoredDatabase = await withOtherDump(context, source, backup, (bytes) => {
+    bytes[bytes.indexOf('plain\n') + 2] = 0xff;
+    return bytes;
+  });
   await assert.rejects(restore(damaged, target), (error) => {
     assert.ok(error instanceof HoldfastError);
     assert.equal(error.type, 'RestoreFailed');
@@ -101,16 +105,18 @@ test('[8] bytes that are no text in the encoding of the database fail the restor
   assert.deepEqual(await databasesLike(target.name), []);
 });
 
-async function withInvalidBytes(
+/** The same backup with its dump changed before it was sealed. */
+async function withOtherDump(
   context: TestContext,
   source: TestDatabase,
   backup: StoredDatabase,
+  change: (bytes: Buffer) => Buffer,
 ): Promise<StoredDatabase> {
   const { directory, parts } = await dumpInto(context, accessTo(source));
   const plain = await Promise.all(
     parts.map(async (part) => {
-      const bytes = await readFile(join(directory, part));
-      if (part === 'database') bytes[bytes.indexOf('plain\n') + 2] = 0xff;
+      const read = await readFile(join(directory, part));
+      const bytes = part === 'database' ? change(read) : read;
       const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
       return { part, format, bytes } as const;
     }),
@@ -118,6 +124,19 @@ async function withInvalidBytes(
   const manifest = await storeBackup(backup.backends, backup.keys, plain, { id: '20261121T020000Z-7f3k9q' });
   return { ...backup, manifest };
 }
+
+test('[16] damage behind the last byte that pg_restore wants to see is found too', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, 'create table t (v int); insert into t values (1)');
+  const backup = await backUp(context, source);
+  const longer = await withOtherDump(context, source, backup, (bytes) => Buffer.concat([bytes, randomBytes(2 ** 25)]));
+  await restore(longer, target);
+  await onServer(`drop database ${target.name}`);
+  await corrupt(longer, 0, 'database.dump.zst.enc', flipped(5));
+  await assert.rejects(restore(longer, target), (error) => isHoldfastError(error, 'ObjectDamaged'));
+  assert.deepEqual(await databasesLike(target.name), []);
+});
 
 test('[7] a role that is missing fails the restore, unless owners and privileges are left out', async (context) => {
   const source = await createDatabase(context);
@@ -196,6 +215,7 @@ test('[26] a database that exists is never touched, also not when the restore fa
   const existing = await createDatabase(context);
   await runSql(existing, `create table mine (v int); comment on database ${existing.name} is 'mine'`);
   await assert.rejects(restore(backup, existing), (error) => isHoldfastError(error, 'RefusedForSafety'));
+  await dropTarget({ server: maintenance(), target: existing.name, mark: `test/${existing.name}` });
   const session = await openSession(context, existing);
   assert.equal((await session.query(`select to_regclass('mine') is not null as there`)).rows[0].there, true);
 });
