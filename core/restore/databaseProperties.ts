@@ -1,9 +1,10 @@
+import type pg from 'pg';
 import { messageOf, HoldfastError } from '../errors.ts';
 import { connect, endSession, type DatabaseAccess } from '../postgres/access.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { splitGlobals, statementFor, type GlobalsStatement } from './globalsStatements.ts';
 import type { RestoreScope } from './run.ts';
-import { unmarkSql } from './targetDatabase.ts';
+import { requireOwn, type NewDatabase } from './targetDatabase.ts';
 
 export interface DatabaseProperties {
   /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them. */
@@ -41,19 +42,22 @@ export async function applyParameters(server: DatabaseAccess, properties: Databa
  * After everything is restored, and with it the mark of an unfinished restore goes: the database is whole from this
  * commit on. It waits for the disk, and so for everything before it.
  */
-export async function applyProperties(
-  server: DatabaseAccess,
-  target: string,
-  properties: DatabaseProperties,
-  signal?: AbortSignal,
-) {
-  await inOneTransaction(server, [unmarkSql(target), ...properties.others], signal);
+export async function applyProperties(database: NewDatabase, properties: DatabaseProperties, signal?: AbortSignal) {
+  const { server, target } = database;
+  const unmark = `COMMENT ON DATABASE ${quoteIdentifier(target)} IS NULL`;
+  await inOneTransaction(server, [unmark, ...properties.others], signal, (client) => requireOwn(client, database));
 }
 
-async function inOneTransaction(server: DatabaseAccess, statements: readonly string[], signal?: AbortSignal) {
+async function inOneTransaction(
+  server: DatabaseAccess,
+  statements: readonly string[],
+  signal?: AbortSignal,
+  first?: (client: pg.Client) => Promise<void>,
+) {
   const client = await connect(server, signal);
   try {
     await client.query('begin');
+    await first?.(client);
     for (const statement of statements) {
       await client.query(statement).catch((cause: unknown) => {
         throw new HoldfastError('RestoreFailed', `${firstWords(statement)}: ${messageOf(cause)}`, {

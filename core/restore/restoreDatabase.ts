@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import { createClientEnvironment, type ClientEnvironment } from '../postgres/passwordFile.ts';
 import { partBytes } from '../repository/extractPart.ts';
@@ -18,7 +19,7 @@ import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
 import { resolveTables } from './selectTables.ts';
-import { createTarget, dropTarget } from './targetDatabase.ts';
+import { createTarget, dropTarget, newAttempt, type NewDatabase } from './targetDatabase.ts';
 
 /**
  * Makes a new database of a backup, from the first copy that is good to its end: definitions first, then rows, streamed
@@ -53,11 +54,12 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
     // Before anything is made: a wrong name changes nothing.
     if (options.tables) resolveTables(description.inventory, options.tables);
     environment = await createClientEnvironment({ ...server, name: target }, directory);
-    await createTarget(options, description.inventory.database, signal);
+    const database: NewDatabase = { server, target, mark: options.mark, attempt: newAttempt() };
     try {
-      return await fillTarget(options, backend, { ...description, definitions, environment });
+      await createTarget(database, description.inventory.database, signal);
+      return await fillTarget(options, backend, { ...description, definitions, environment, database });
     } catch (error) {
-      throw await afterDropping(options, error);
+      throw await afterDropping(database, error, signal);
     }
   } finally {
     await environment?.remove();
@@ -82,12 +84,13 @@ interface Materials {
   readonly globals: string;
   readonly definitions: string;
   readonly environment: ClientEnvironment;
+  readonly database: NewDatabase;
 }
 
 async function fillTarget(
   options: RestoreDatabaseOptions,
   backend: Backend,
-  { inventory, globals, definitions, environment }: Materials,
+  { inventory, globals, definitions, environment, database }: Materials,
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
@@ -112,7 +115,7 @@ async function fillTarget(
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
   await phases.run('settings', async () => {
     for (const list of selection.last) await restoreFile(session, definitions, ['--section=post-data', list], signal);
-    await applyProperties(server, target, properties, signal);
+    await applyProperties(database, properties, signal);
   });
   return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };
 }
@@ -191,15 +194,16 @@ function startPhases({ manifest, onProgress }: RestoreDatabaseOptions, backend: 
 }
 
 /** The failure, when the unfinished database is gone. One that could not be dropped is told with it. */
-async function afterDropping(options: RestoreDatabaseOptions, error: unknown): Promise<unknown> {
-  const cause = options.signal?.aborted ? options.signal.reason : error;
+async function afterDropping(database: NewDatabase, error: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+  const cause = signal?.aborted ? signal.reason : error;
   try {
-    await dropTarget(options);
+    await dropTarget(database);
     return cause;
   } catch (dropping) {
-    const left = `${messageOf(cause)}; the unfinished database ${options.target} could not be dropped: ${messageOf(dropping)}`;
+    const { target } = database;
+    const left = `${messageOf(cause)}; the unfinished database ${target} could not be dropped: ${messageOf(dropping)}`;
     return new HoldfastError(isHoldfastError(cause) ? cause.type : 'RestoreFailed', left, {
-      advice: `Drop it: DROP DATABASE "${options.target}" WITH (FORCE);`,
+      advice: `Drop it: DROP DATABASE ${quoteIdentifier(target)} WITH (FORCE);`,
       cause,
     });
   }

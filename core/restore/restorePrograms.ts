@@ -113,8 +113,8 @@ async function runRestore(
       // Only then does it say which entry an error is about.
       '--verbose',
       '--no-password',
-      // A connection string in which nothing of the name is special.
-      `--dbname=dbname=${quoteConnectionValue(session.target)}`,
+      // A connection string in which nothing of the name is special. A server that is gone is noticed within minutes.
+      `--dbname=dbname=${quoteConnectionValue(session.target)} keepalives_idle=30 keepalives_interval=10 keepalives_count=6`,
       ...session.options,
       ...args,
     ],

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { HoldfastError, messageOf } from '../errors.ts';
 import { connect, endSession, type DatabaseAccess } from '../postgres/access.ts';
@@ -9,26 +9,33 @@ import type { Inventory } from '../postgres/inventorySchema.ts';
 export interface NewDatabase {
   readonly server: DatabaseAccess;
   readonly target: string;
+  /** Whose it is, over all tries: see RestoreDatabaseOptions. */
   readonly mark: string;
+  /** This try, of `newAttempt`: another one of the same mark may have taken over meanwhile. */
+  readonly attempt: string;
+}
+
+export function newAttempt(): string {
+  return randomBytes(4).toString('hex');
 }
 
 /**
- * Makes the empty target with the encoding and locale of the source. Until it is whole its comment says whose it is, so
- * that a later try of the same mark may remove what a killed one left. Throws RefusedForSafety when a database of that
- * name is somebody else's, RestoreFailed when the server cannot make one like it.
+ * Makes the empty target with the encoding and locale of the source, in place of what an earlier try of the same mark
+ * left. Until it is whole its comment says whose it is. Throws RefusedForSafety when a database of that name is somebody
+ * else's, RestoreFailed when the server cannot make one like it; `dropTarget` removes what there is of it then.
  */
 export async function createTarget(database: NewDatabase, form: Inventory['database'], signal?: AbortSignal) {
-  const { server, target, mark } = database;
+  const { server, target } = database;
   await onServer(server, signal, async (client) => {
     await refuseForeign(client, database);
-    await dropTarget(database);
+    await dropLeftOvers(database);
     const version = await serverVersion(client);
-    // Under the name of the mark until the comment stands: at every instant one of the two says whose it is.
-    const newborn = quoteIdentifier(newbornName(mark));
+    // Under a name of the mark's own until the comment stands: at every instant one of the two says whose it is.
+    const newborn = newbornName(database);
     try {
-      await client.query(createDatabaseSql(newbornName(mark), formFor(form, version)));
-      await client.query(`COMMENT ON DATABASE ${newborn} IS ${quoteLiteral(commentOf(mark))}`);
-      await client.query(`ALTER DATABASE ${newborn} RENAME TO ${quoteIdentifier(target)}`);
+      await client.query(createDatabaseSql(newborn, formFor(form, version)));
+      await client.query(`COMMENT ON DATABASE ${quoteIdentifier(newborn)} IS ${quoteLiteral(commentOf(database))}`);
+      await client.query(`ALTER DATABASE ${quoteIdentifier(newborn)} RENAME TO ${quoteIdentifier(target)}`);
     } catch (cause) {
       signal?.throwIfAborted();
       throw new HoldfastError('RestoreFailed', `database ${target} cannot be created: ${messageOf(cause)}`, {
@@ -39,14 +46,24 @@ export async function createTarget(database: NewDatabase, form: Inventory['datab
   });
 }
 
-/**
- * Removes a target that is still marked as one of this mark, with every session in it, and what stands under the mark's
- * own name. Leaves any other database alone.
- */
-export async function dropTarget({ server, target, mark }: NewDatabase): Promise<void> {
+/** Removes what this try has made and not finished, with every session in it. Leaves any other database alone. */
+export async function dropTarget(database: NewDatabase): Promise<void> {
+  const { server, target } = database;
   await onServer(server, undefined, async (client) => {
-    if ((await ownerMarkOf(client, target)) === commentOf(mark)) await dropDatabase(client, server, target);
-    await dropDatabase(client, server, newbornName(mark));
+    if ((await commentOn(client, target)) === commentOf(database)) await dropDatabase(client, server, target);
+    await dropDatabase(client, server, newbornName(database));
+  });
+}
+
+/** Removes what unfinished tries of a mark have left, with every session in it. Leaves any other database alone. */
+export async function dropLeftOvers({ server, target, mark }: Omit<NewDatabase, 'attempt'>): Promise<void> {
+  await onServer(server, undefined, async (client) => {
+    if (await isLeftOver(client, target, mark)) await dropDatabase(client, server, target);
+    const { rows } = await client.query<{ name: string }>(
+      'select datname as name from pg_database where starts_with(datname, $1)',
+      [newbornPrefix(mark)],
+    );
+    for (const { name } of rows) await dropDatabase(client, server, name);
   });
 }
 
@@ -55,32 +72,47 @@ export async function dropTarget({ server, target, mark }: NewDatabase): Promise
  * database that was dumped, and would be dropped at the publisher.
  */
 export async function dropDatabase(client: pg.Client, server: DatabaseAccess, name: string): Promise<void> {
-  if ((await ownerMarkOf(client, name)) === undefined) return;
+  if ((await commentOn(client, name)) === undefined) return;
   // Where it cannot be entered or they cannot be altered, the drop itself is refused and says so.
   await dropSubscriptions({ ...server, name }).catch(() => undefined);
   await client.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
 }
 
-/** Removes the mark in the session's own transaction: the target is whole. */
-export function unmarkSql(target: string): string {
-  return `COMMENT ON DATABASE ${quoteIdentifier(target)} IS NULL`;
+/** Throws RestoreFailed when a later try of the same mark has taken the target over. */
+export async function requireOwn(client: pg.Client, database: NewDatabase): Promise<void> {
+  if ((await commentOn(client, database.target)) === commentOf(database)) return;
+  throw new HoldfastError(
+    'RestoreFailed',
+    `Database ${database.target} was taken over by another try of this restore`,
+    {
+      advice: 'Wait for that one to end.',
+    },
+  );
 }
 
-/** Whether a database is what an unfinished restore of this mark left. */
+/** Whether a database is what an unfinished try of this mark left. */
 export async function isLeftOver(client: pg.Client, target: string, mark: string): Promise<boolean> {
-  return (await ownerMarkOf(client, target)) === commentOf(mark);
+  return (await commentOn(client, target))?.startsWith(commentPrefix(mark)) === true;
 }
 
-function commentOf(mark: string): string {
-  return `Holdfast is restoring into this database: ${mark}`;
+function commentOf({ mark, attempt }: NewDatabase): string {
+  return `${commentPrefix(mark)}${attempt})`;
 }
 
-function newbornName(mark: string): string {
-  return `holdfast_new_${createHash('sha256').update(mark).digest('hex').slice(0, 16)}`;
+function commentPrefix(mark: string): string {
+  return `Holdfast is restoring into this database: ${mark} (`;
+}
+
+function newbornName({ mark, attempt }: NewDatabase): string {
+  return `${newbornPrefix(mark)}${attempt}`;
+}
+
+function newbornPrefix(mark: string): string {
+  return `holdfast_new_${createHash('sha256').update(mark).digest('hex').slice(0, 16)}_`;
 }
 
 /** The database's comment, null where it has none, undefined where there is no such database. */
-async function ownerMarkOf(client: pg.Client, name: string): Promise<string | null | undefined> {
+async function commentOn(client: pg.Client, name: string): Promise<string | null | undefined> {
   const { rows } = await client.query<{ comment: string | null }>(
     `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`,
     [name],
@@ -89,8 +121,7 @@ async function ownerMarkOf(client: pg.Client, name: string): Promise<string | nu
 }
 
 async function refuseForeign(client: pg.Client, { target, mark }: NewDatabase): Promise<void> {
-  const comment = await ownerMarkOf(client, target);
-  if (comment === undefined || comment === commentOf(mark)) return;
+  if ((await commentOn(client, target)) === undefined || (await isLeftOver(client, target, mark))) return;
   throw new HoldfastError('RefusedForSafety', `Database ${target} exists already`, {
     advice: 'Nothing is restored into a database that exists: choose another name, or drop it first.',
   });

@@ -6,7 +6,7 @@ import type { Inventory } from '../../../core/postgres/inventorySchema.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
 import { refuseOwnStores } from '../../../core/restore/ownStores.ts';
 import { preflightTarget } from '../../../core/restore/preflightTarget.ts';
-import { createTarget, dropTarget } from '../../../core/restore/targetDatabase.ts';
+import { createTarget, dropLeftOvers, newAttempt } from '../../../core/restore/targetDatabase.ts';
 import type { PreflightTargetOptions, TargetInspection } from '../../../core/restore/run.ts';
 import { createDatabase } from '../../support/servers.ts';
 import { accessTo, createRole, runSql } from '../postgres/support.ts';
@@ -126,11 +126,11 @@ test('[27] what an unfinished restore of the same mark left is no obstacle', asy
   const { backup } = await smallBackup(context);
   const { name: target } = await newTarget(context);
   const mark = `test/${target}`;
-  await createTarget({ server: maintenance(), target, mark }, backup.inventory.database);
+  await createTarget({ server: maintenance(), target, mark, attempt: newAttempt() }, backup.inventory.database);
   assert.deepEqual(failures(await inspect(backup, { target, mark })), []);
   assert.match(failures(await inspect(backup, { target, mark: 'another' })).join(), /exists already/);
   assert.match(failures(await inspect(backup, { target })).join(), /exists already/);
-  await dropTarget({ server: maintenance(), target, mark });
+  await dropLeftOvers({ server: maintenance(), target, mark });
 });
 
 test("[26] Holdfast's own catalog and Temporal's store are never restored over", async (context) => {

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { isHoldfastError, HoldfastError } from '../../../core/errors.ts';
 import type { ClientPrograms } from '../../../core/postgres/clients.ts';
+import { applyProperties } from '../../../core/restore/databaseProperties.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
-import { createTarget, dropTarget } from '../../../core/restore/targetDatabase.ts';
+import { createTarget, dropLeftOvers, dropTarget, newAttempt } from '../../../core/restore/targetDatabase.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, dumpInto, fixtureSql, openSession, runSql } from '../postgres/support.ts';
@@ -215,7 +216,9 @@ test('[26] a database that exists is never touched, also not when the restore fa
   const existing = await createDatabase(context);
   await runSql(existing, `create table mine (v int); comment on database ${existing.name} is 'mine'`);
   await assert.rejects(restore(backup, existing), (error) => isHoldfastError(error, 'RefusedForSafety'));
-  await dropTarget({ server: maintenance(), target: existing.name, mark: `test/${existing.name}` });
+  const own = { server: maintenance(), target: existing.name, mark: `test/${existing.name}` };
+  await dropTarget({ ...own, attempt: newAttempt() });
+  await dropLeftOvers(own);
   const session = await openSession(context, existing);
   assert.equal((await session.query(`select to_regclass('mine') is not null as there`)).rows[0].there, true);
 });
@@ -224,7 +227,8 @@ test('[27] what a killed try left is removed by the next one of the same mark, a
   const { target, backup } = await brokenSource(context, 'create table t (v int); insert into t values (1)');
   // As kill -9 leaves it: the target is made and nobody comes back to it.
   const mark = 'restore/killed';
-  await createTarget({ server: maintenance(), target: target.name, mark }, backup.inventory.database);
+  const killed = { server: maintenance(), target: target.name, mark, attempt: newAttempt() };
+  await createTarget(killed, backup.inventory.database);
   assert.deepEqual(await databasesLike(target.name), [target.name]);
   await assert.rejects(restore(backup, target, { mark: 'another' }), (error) =>
     isHoldfastError(error, 'RefusedForSafety'),
@@ -232,6 +236,28 @@ test('[27] what a killed try left is removed by the next one of the same mark, a
   await restore(backup, target, { mark });
   const result = await reconcile({ database: accessTo(target), expected: backup.inventory });
   assert.deepEqual(result.differences, []);
+});
+
+test('[27] a try that was taken for dead and comes back neither drops nor finishes what its successor makes', async (context) => {
+  const { target, backup } = await brokenSource(context, 'create table t (v int)');
+  const nothing = { parameters: [], others: [], warnings: [] };
+  const tries = [newAttempt(), newAttempt()].map((attempt) => ({
+    server: maintenance(),
+    target: target.name,
+    mark: `test/${target.name}`,
+    attempt,
+  }));
+  const [dead, successor] = tries;
+  assert.ok(dead && successor);
+  for (const each of tries) await createTarget(each, backup.inventory.database);
+  await dropTarget(dead);
+  assert.deepEqual(await databasesLike(target.name), [target.name]);
+  await assert.rejects(applyProperties(dead, nothing), /taken over/);
+  await applyProperties(successor, nothing);
+  // Whole now, and nobody's leftover any more.
+  for (const each of tries) await dropTarget(each);
+  await dropLeftOvers(successor);
+  assert.deepEqual(await databasesLike(target.name), [target.name]);
 });
 
 test('[27] cancelled in the middle, the restore drops its database and ends with the reason', async (context) => {

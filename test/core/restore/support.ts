@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -85,10 +86,11 @@ export async function onServer(sql: string): Promise<Record<string, unknown>[]> 
   }
 }
 
-/** Databases of the server that this target's restore made and that still stand, with those under a mark's own name. */
+/** What stands under a target's name, and under the names that its restore gives to what is not finished. */
 export async function databasesLike(target: string): Promise<string[]> {
+  const own = createHash('sha256').update(`test/${target}`).digest('hex').slice(0, 16);
   const rows = await onServer(
-    `select datname from pg_database where datname = '${target}' or datname like 'holdfast\\_new\\_%' order by 1`,
+    `select datname from pg_database where datname = '${target}' or datname ~ '^holdfast_new_${own}' order by 1`,
   );
   return rows.map((row) => String(row.datname));
 }
