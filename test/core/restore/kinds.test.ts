@@ -34,6 +34,21 @@ for (const jobs of [1, 2]) {
   });
 }
 
+test('every kind of object comes back without owners and privileges too', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, await kindsSql());
+  const backup = await backUp(context, source);
+  const scope = { noOwner: true, noPrivileges: true };
+  await restore(backup, target, scope);
+  const result = await reconcile({ database: accessTo(target), expected: backup.inventory, ...scope });
+  assert.equal(result.equal, true);
+  assert.deepEqual(
+    result.differences.map(({ object, what }) => `${object} ${what}`),
+    ['app.nodes definition'],
+  );
+});
+
 test('a database of another encoding and locale comes back in it', async (context) => {
   const forms = [
     [`encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'`, 'SQL_ASCII'],
