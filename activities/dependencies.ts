@@ -15,6 +15,8 @@ export interface Dependencies {
   readonly spool: Spool;
   /** Task queue of the host that holds the spool. */
   readonly spoolQueue: string;
+  /** Name of this host, for people. */
+  readonly host: string;
   /** The migrated catalog. Rejects with `CatalogUnavailable` while it cannot be reached. */
   readonly catalog: () => Promise<Catalog>;
   /** A source's database with its password, or undefined where it has none. */
@@ -22,6 +24,8 @@ export interface Dependencies {
   /** Where a backup's bytes are compressed, encrypted, and opened again. */
   readonly work: WorkThread;
   readonly progress: ProgressBoard;
+  /** Aborted when the worker is told to stop. */
+  readonly stopping: AbortSignal;
   readonly log: Logger;
   readonly holdfastVersion: string;
 }

@@ -1,6 +1,6 @@
 import type { CatalogedBackup, CopyRecord, VerificationRecord } from '../core/catalog/record.ts';
 import type { Manifest, ManifestPart } from '../core/repository/manifest.ts';
-import { paintState, sumOf } from './backupTable.ts';
+import { describeState, paintState, sumOf } from './backupTable.ts';
 import { formatBytes, formatDuration, formatRatio } from '../core/format.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -14,7 +14,7 @@ export function describeCataloged(
 ): string {
   const run = fields([
     ['backup', backup.id],
-    ['state', paintState(terminal, backup.state)],
+    ['state', describeState(terminal, backup)],
     ['reason', backup.problem?.message],
     ['started', backup.startedAt],
     ['ended', backup.endedAt],
@@ -102,7 +102,7 @@ function copies(terminal: Terminal, records: readonly CopyRecord[]): string {
   if (records.length === 0) return 'No copy was stored.';
   const rows = records.map((copy) => [
     copy.backend,
-    paintState(terminal, copy.state),
+    `${paintState(terminal, copy.state)}${copy.healingSince === undefined ? '' : ` (healing since ${copy.healingSince})`}`,
     formatBytes(copy.bytes),
     copy.uploadedAt ?? '-',
     formatDuration(copy.uploadMs),

@@ -19,6 +19,7 @@ export function describeBackupResult(result: BackupResult, terminal: Terminal): 
     ...section(copiesTable(result, terminal)),
     ...section(result.reasons.map((reason) => `Not verified: ${reason}`)),
     ...section(result.warnings.map((warning) => `Note: ${warning}`)),
+    ...section(result.heal ? [`Healing: ${result.heal} makes the missing copies from the good ones.`] : []),
     ...section(
       result.catalog === 'pending' ? ['Note: the catalog cannot be reached; it is told as soon as it can.'] : [],
     ),
@@ -27,7 +28,7 @@ export function describeBackupResult(result: BackupResult, terminal: Terminal): 
 
 export function viewOfBackup(progress: BackupProgress): ProgressView {
   return {
-    phase: progress.phase,
+    phase: phaseOf(progress),
     lines: [
       ...progress.parts.map(({ part, originalBytes, done }) => ({
         label: part,
@@ -43,6 +44,11 @@ export function viewOfBackup(progress: BackupProgress): ProgressView {
     ],
     timeLeft: progress.timeLeft,
   };
+}
+
+function phaseOf({ phase, waitingFor }: BackupProgress): string {
+  if (waitingFor === undefined) return phase;
+  return `${phase} for the ${waitingFor.purpose} ${waitingFor.workflowId}, under way since ${waitingFor.since}`;
 }
 
 export function isBackupResult(detail: unknown): detail is BackupResult {

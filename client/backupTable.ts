@@ -1,4 +1,4 @@
-import type { CatalogedBackup } from '../core/catalog/record.ts';
+import type { CatalogedBackup, CopyRecord } from '../core/catalog/record.ts';
 import type { Repository } from '../core/repository/listRepository.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
 import { formatAge, formatBytes, formatRatio } from '../core/format.ts';
@@ -20,6 +20,17 @@ export function paintState(terminal: Terminal, state: string): string {
   return style ? terminal.paint(style, state) : state;
 }
 
+/** The state of a backup, and whether somebody is making it a better one. */
+export function describeState(terminal: Terminal, { state, copies }: CatalogedBackup): string {
+  const healing = copies.some(({ healingSince }) => healingSince !== undefined);
+  return `${paintState(terminal, state)}${healing ? ' (healing)' : ''}`;
+}
+
+/** E.g. `missing (healing)`. */
+export function describeCopyState({ state, healingSince }: CopyRecord): string {
+  return healingSince === undefined ? state : `${state} (healing)`;
+}
+
 /** Backups of the catalog; under the table, why each failed one failed. */
 export function describeCatalogList(
   terminal: Terminal,
@@ -32,11 +43,11 @@ export function describeCatalogList(
     backup.source,
     backup.kind,
     backup.tier,
-    paintState(terminal, backup.state),
+    describeState(terminal, backup),
     formatAge(backup.startedAt, new Date()),
     formatBytes(backup.storedBytes),
     formatRatio(backup.originalBytes, backup.storedBytes),
-    backup.copies.map((copy) => `${copy.backend} ${copy.state}`).join(', ') || '-',
+    backup.copies.map((copy) => `${copy.backend} ${describeCopyState(copy)}`).join(', ') || '-',
   ]);
   const reasons = backups.flatMap((backup) =>
     backup.problem ? [`${backup.id} ${backup.state}: ${backup.problem.message}`] : [],

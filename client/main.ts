@@ -5,12 +5,16 @@ import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addExtractCommand } from './commands/extract.ts';
+import { addHealCommand } from './commands/heal.ts';
 import { addListCommand } from './commands/list.ts';
 import { addRecoverCommand } from './commands/recover.ts';
+import { addSchedulesCommand } from './commands/schedules.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addKeysCommand } from './commands/keys.ts';
+import { addStorageCommand } from './commands/storage.ts';
+import { addSweepCommand } from './commands/sweep.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
@@ -53,6 +57,10 @@ export function buildProgram(terminal: Terminal): Command {
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
   addVerifyCommand(program, terminal);
+  addSweepCommand(program, terminal);
+  addStorageCommand(program, terminal);
+  addHealCommand(program, terminal);
+  addSchedulesCommand(program, terminal);
   return program;
 }
 

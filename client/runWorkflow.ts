@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { WorkflowExecutionAlreadyStartedError, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { showProgress, type ProgressView } from './progress.ts';
@@ -7,9 +7,20 @@ import type { TemporalTarget } from '../worker/connection.ts';
 import { connectTemporal, failureOfRun, hasWorker, type TemporalClient } from './temporal.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
-export interface RunWorkflowOptions<Result, Progress> {
-  readonly configuration: Configuration;
+/** How a run is shown while it goes on and when it has ended. */
+export interface FollowOptions<Result, Progress> {
   readonly terminal: Terminal;
+  readonly view: (progress: Progress) => ProgressView;
+  readonly describe: (result: Result) => string;
+  readonly exitCode: (result: Result) => ExitCode;
+  /** An error to be told beside a result that is none to be content with. */
+  readonly complaint?: (result: Result) => HoldfastError | undefined;
+  /** Whether a failed run's detail is a result too, to be shown beside the error. */
+  readonly isResult: (detail: unknown) => detail is Result;
+}
+
+export interface RunWorkflowOptions<Result, Progress> extends FollowOptions<Result, Progress> {
+  readonly configuration: Configuration;
   readonly workflowType: string;
   /** Beginning of the workflow's id; the time and a few random characters follow. */
   readonly name: string;
@@ -17,11 +28,6 @@ export interface RunWorkflowOptions<Result, Progress> {
   /** One line for the Web UI's list. */
   readonly summary: string;
   readonly wait: boolean;
-  readonly view: (progress: Progress) => ProgressView;
-  readonly describe: (result: Result) => string;
-  readonly exitCode: (result: Result) => ExitCode;
-  /** Whether a failed run's detail is a result too, to be shown beside the error. */
-  readonly isResult: (detail: unknown) => detail is Result;
 }
 
 /**
@@ -42,12 +48,7 @@ async function startAndFollow<Result, Progress>(
   options: RunWorkflowOptions<Result, Progress>,
 ): Promise<ExitCode> {
   const { terminal, configuration } = options;
-  const { taskQueue } = configuration.temporal;
-  if (!(await hasWorker(temporal, taskQueue))) {
-    terminal.warn(
-      `no worker listens on the task queue ${taskQueue}: the run waits until one is started (holdfast worker)`,
-    );
-  }
+  await warnWithoutWorker(temporal, configuration, terminal);
   const handle = await start(temporal, options);
   const { workflowId, firstExecutionRunId: runId } = handle;
   const link = await temporal.webUiLink(workflowId, runId);
@@ -57,12 +58,31 @@ async function startAndFollow<Result, Progress>(
     return EXIT_CODES.done;
   }
   terminal.note(`${workflowId} runs${link ? `: ${link}` : ''}`);
-  return follow(handle, run, temporal, options);
+  return followRun({ ...run, query: () => handle.query('progress'), result: () => handle.result() }, temporal, options);
 }
 
-interface StartedRun {
+/** A run that nobody works for only waits. */
+export async function warnWithoutWorker(
+  temporal: TemporalClient,
+  { temporal: { taskQueue } }: Configuration,
+  terminal: Terminal,
+): Promise<void> {
+  if (await hasWorker(temporal, taskQueue)) return;
+  terminal.warn(
+    `no worker listens on the task queue ${taskQueue}: the run waits until one is started (holdfast worker)`,
+  );
+}
+
+export interface StartedRun {
   readonly workflowId: string;
+  readonly runId?: string;
   readonly link?: string;
+}
+
+export interface FollowedRun extends StartedRun {
+  /** Answers the query `progress`. */
+  readonly query: () => Promise<unknown>;
+  readonly result: () => Promise<unknown>;
 }
 
 async function start<Result, Progress>({ client }: TemporalClient, options: RunWorkflowOptions<Result, Progress>) {
@@ -88,24 +108,26 @@ function newWorkflowId(name: string): string {
   return `${name}-${time}-${randomBytes(2).toString('hex')}`;
 }
 
-async function follow<Result, Progress>(
-  handle: WorkflowHandleWithFirstExecutionRunId,
-  run: StartedRun,
+/** Stays with a run: progress while it goes on, its result at the end. Ctrl-C leaves it alone. */
+export async function followRun<Result, Progress>(
+  { query, result: awaitResult, ...run }: FollowedRun,
   { target }: TemporalClient,
-  options: RunWorkflowOptions<Result, Progress>,
+  options: FollowOptions<Result, Progress>,
 ): Promise<ExitCode> {
   const { terminal } = options;
   const interrupted = terminal.interruption();
   const done = new AbortController();
   const progress = showProgress({
     terminal,
-    poll: async () => options.view(await handle.query<Progress>('progress')),
+    poll: async () => options.view((await query()) as Progress),
     signal: AbortSignal.any([done.signal, interrupted]),
   });
   try {
-    const result = await Promise.race([handle.result() as Promise<Result>, rejectOn(interrupted)]);
+    const result = await Promise.race([awaitResult() as Promise<Result>, rejectOn(interrupted)]);
     done.abort();
     await progress;
+    const complaint = options.complaint?.(result);
+    if (complaint) return terminal.failWith(complaint, { ...run, ...result }, () => options.describe(result));
     terminal.answer({ ...run, ...result }, () => options.describe(result));
     return options.exitCode(result);
   } catch (error) {

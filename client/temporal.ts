@@ -1,4 +1,4 @@
-import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import {
   ActivityFailure,
   ApplicationFailure,
@@ -74,7 +74,7 @@ export interface RunFailure {
 
 /** What a failed run says, as an error of the command line. */
 export function failureOfRun(error: unknown, workflowId: string): RunFailure {
-  if (!(error instanceof WorkflowFailedError)) {
+  if (!(error instanceof WorkflowFailedError || error instanceof WorkflowUpdateFailedError)) {
     const message = `The run ${workflowId} was lost sight of: ${messageOf(error)}`;
     const advice = 'It goes on when Temporal is back. `holdfast list` shows what became of it, and so does the Web UI.';
     return { error: new HoldfastError('TemporalUnreachable', message, { advice, cause: error }), detail: undefined };

@@ -161,6 +161,7 @@ const EXIT_CODE_OF_TYPE: Partial<Record<ErrorType, ExitCode>> = {
   InvalidInput: EXIT_CODES.usage,
   InvalidConfiguration: EXIT_CODES.usage,
   RefusedForSafety: EXIT_CODES.refused,
+  SourceBusy: EXIT_CODES.refused,
   Cancelled: EXIT_CODES.interrupted,
 };
 

@@ -29,6 +29,8 @@ export const ERROR_TYPES = {
   BackendUnreachable: { retryable: true },
   /** A storage refuses: wrong credentials, no such bucket, no permission, no space. */
   BackendRefused: { retryable: false },
+  /** A backend took its copy so slowly that the spool was full of what only it still needed. */
+  LeftBehind: { retryable: false },
   /** An object that a manifest names is not on the backend. */
   ObjectMissing: { retryable: false },
   /** An object's bytes are not the bytes that were written. */
@@ -41,6 +43,12 @@ export const ERROR_TYPES = {
   CatalogUnavailable: { retryable: true },
   /** Temporal's server cannot be reached. */
   TemporalUnreachable: { retryable: true },
+  /** A step's worker was told to stop; the next worker goes on with the step. */
+  WorkerStopped: { retryable: true },
+  /** No worker serves the spool that holds a run's ciphertext: its host is gone. */
+  HostGone: { retryable: false },
+  /** Another run works on the source, and this one was not to wait. */
+  SourceBusy: { retryable: false },
   /** Too few backends hold a proven copy for the backup to count. */
   TooFewCopies: { retryable: false },
   /** Refused because going on could destroy or hide something. */
@@ -59,6 +67,8 @@ export interface ErrorContext {
   readonly cause?: unknown;
   /** Overrides the type's default where one case differs from its kind. */
   readonly retryable?: boolean;
+  /** Milliseconds to leave whoever refused alone before the next try. */
+  readonly retryAfter?: number | undefined;
 }
 
 /** The one error class. `message` says what happened and to what; `advice` says what to do next. Never holds a secret. */
@@ -66,6 +76,7 @@ export class HoldfastError extends Error {
   readonly type: ErrorType;
   readonly advice: string | undefined;
   readonly retryable: boolean;
+  readonly retryAfter: number | undefined;
 
   constructor(type: ErrorType, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
@@ -73,6 +84,7 @@ export class HoldfastError extends Error {
     this.type = type;
     this.advice = context.advice;
     this.retryable = context.retryable ?? ERROR_TYPES[type].retryable;
+    this.retryAfter = context.retryAfter;
   }
 }
 

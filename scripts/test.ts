@@ -1,13 +1,15 @@
 import { glob, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { TEST_SERVERS_VARIABLE } from '../test/support/addresses.ts';
 import { startTestServers } from '../test/support/testServers.ts';
+import { bringToxiproxy } from '../test/support/toxiproxy.ts';
 
 /**
- * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`.
+ * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`. The fault suite
+ * takes minutes and runs by itself: `npm run test:faults`.
  * The last line is `N passed, N failed`; the exit code is 0 only when every test passed and there was at least one.
  */
 
@@ -19,13 +21,15 @@ interface Counts {
 
 /** A file that takes longer than this hangs. */
 const FILE_TIMEOUT = 10 * 60_000;
+const FAULTS = resolve(import.meta.dirname, '../test/faults');
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: { name: { type: 'string' }, concurrency: { type: 'string', default: '2' } },
 });
 
-const files = await testFiles(positionals.length > 0 ? positionals : ['test']);
+const files = await (positionals.length > 0 ? testFiles(positionals) : everyOtherTest());
+if (files.some(isFaultTest)) await bringToxiproxy(console.error);
 const servers = process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error) : undefined;
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
@@ -68,6 +72,14 @@ async function runFiles(paths: string[]): Promise<Counts> {
 /** node:test says in this property of its errors why a test failed. */
 function failureType(error: Error): unknown {
   return 'failureType' in error ? error.failureType : undefined;
+}
+
+async function everyOtherTest(): Promise<string[]> {
+  return (await testFiles(['test'])).filter((file) => !isFaultTest(file));
+}
+
+function isFaultTest(file: string): boolean {
+  return !relative(FAULTS, resolve(file)).startsWith('..');
 }
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {

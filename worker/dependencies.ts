@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Dependencies } from '../activities/dependencies.ts';
 import { createProgressBoard } from '../activities/support/progressBoard.ts';
 import { openCatalog, type Catalog } from '../core/catalog/catalog.ts';
+import { learnedFrom } from '../core/catalog/probes.ts';
 import { migrateCatalog } from '../core/catalog/migrate.ts';
 import { catalogUrl, databaseAccess, loadKeys, openBackends } from '../core/config/open.ts';
 import type { Configuration } from '../core/config/schema.ts';
+import { removeOrphanedDirectories } from '../core/process/temporaryDirectory.ts';
 import { openSpool } from '../core/spool/spool.ts';
 import { createWorkThread } from '../core/thread/workThread.ts';
 
@@ -15,16 +18,26 @@ export interface OpenDependencies extends Dependencies {
 }
 
 /** Builds everything the activities need, once. What can be made later is made at its first use. */
-export async function openDependencies(configuration: Configuration, log: Logger): Promise<OpenDependencies> {
+export async function openDependencies(
+  configuration: Configuration,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<OpenDependencies> {
   const spool = await openSpool(configuration.spool);
-  const backends = openBackends(configuration);
+  await removeOrphanedDirectories();
   const catalog = migratedCatalog(configuration);
+  const learned = learnedFrom(catalog.get, (reason) =>
+    log.warn({ reason }, 'what probes of the backends found cannot be looked up; their profiles hold'),
+  );
+  const backends = openBackends(configuration, learned);
   const work = createWorkThread();
   return {
     configuration,
     backends,
     keys: loadKeys(configuration),
     spool,
+    host: hostname(),
+    stopping,
     spoolQueue: `${configuration.temporal.taskQueue}-spool-${spool.id}`,
     catalog: catalog.get,
     // The password is read anew each time: a rotated one is used without a restart, and none is kept.

@@ -5,6 +5,7 @@ import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../core/errors.ts';
 import { temporalTarget } from './connection.ts';
 import { openDependencies } from './dependencies.ts';
+import { sweepOwnSpool } from './sweepOwnSpool.ts';
 import { loadWorkflowBundle } from './workflowBundle.ts';
 
 export interface WorkerOptions {
@@ -23,7 +24,10 @@ export interface WorkerReady {
   readonly spoolQueue: string;
 }
 
-/** How long steps may go on after the worker was told to stop; then they are cancelled, and taken over by another. */
+/**
+ * Long steps end as soon as the worker is told to stop, and another worker takes them over. What takes a moment may finish
+ * within the grace; then it is cancelled, and taken over too.
+ */
 const SHUTDOWN_GRACE = '10s';
 const SHUTDOWN_FORCE = '20s';
 
@@ -36,7 +40,7 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
   const target = await temporalTarget(configuration);
   const [codePath, dependencies, connection] = await Promise.all([
     loadWorkflowBundle(log),
-    openDependencies(configuration, log),
+    openDependencies(configuration, log, signal),
     connect(target),
   ]);
   try {
@@ -72,6 +76,8 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
     if (signal.aborted) shutdown();
     const { taskQueue } = configuration.temporal;
     onReady({ address: target.address, namespace: target.namespace, taskQueue, spoolQueue: dependencies.spoolQueue });
+    // Never rejects, and nothing waits for it: a worker that is told to stop leaves the rest to the next start.
+    void sweepOwnSpool({ ...dependencies, connection, namespace: target.namespace, signal });
     const ended = await Promise.allSettled(running);
     for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
   } finally {

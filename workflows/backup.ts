@@ -6,10 +6,8 @@ import {
   defineQuery,
   defineSignal,
   isCancellation,
-  ParentClosePolicy,
   setCurrentDetails,
   setHandler,
-  startChild,
   workflowInfo,
 } from '@temporalio/workflow';
 import {
@@ -21,26 +19,32 @@ import {
   type BackupResult,
   type BackupStep,
   type ProgressReport,
-  type RecordedRun,
   type SealedBackup,
   type SealedCopyStep,
 } from '../core/backup/run.ts';
 import { backupId } from '../core/repository/backupId.ts';
-import { recordBackup } from './recordBackup.ts';
+import { announceWrites } from './support/announceWrites.ts';
 import { describeProgress } from './support/backupDetails.ts';
 import {
   assign,
+  beginAgain,
   beginRun,
   copiesIn,
   progressOf,
-  resultOf,
   takeReport,
+  warn,
   type BackupRun,
   type CopyRun,
 } from './support/backupRun.ts';
+import { allowBandwidthChanges } from './support/bandwidth.ts';
+import { healAfter } from './support/healAfter.ts';
 import { invalidInput, parseInput } from './support/input.ts';
+import { cleanUp, takeBack } from './support/cleanUp.ts';
+import { describeLostHost, hostGone, isHostGone, lostTheHost } from './support/lostHost.ts';
 import { problemOf } from './support/problem.ts';
-import { discardCopy, open, preflight, publish, record, spoolSteps, verifyChecksum } from './support/steps.ts';
+import { recordResult, stepOf } from './support/recordResult.ts';
+import { withSourceLock, type SourceLockOptions } from './support/sourceLock.ts';
+import { open, preflight, publish, spoolSteps, verifyChecksum } from './support/steps.ts';
 
 export const progressQuery = defineQuery<BackupProgress>('progress');
 export const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
@@ -53,6 +57,7 @@ export async function backup(input: unknown): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
+  announceWrites({ source: run.source, backup: run.id });
   const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });
   setHandler(
@@ -63,9 +68,24 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
     { description: 'Sent by running steps; not for hands.' },
   );
+  allowBandwidthChanges(run, show);
 
-  await perform(run, request, show);
-  const result = await recordResult(run);
+  const lock: SourceLockOptions = {
+    purpose: 'backup',
+    whenBusy: request.whenBusy ?? 'wait',
+    onWaiting: (holder) => {
+      run.phase = 'waiting';
+      run.waitingFor = holder;
+      show();
+    },
+  };
+
+  const recorded = await withSourceLock(request.source, lock, async () => {
+    if (run.waitingFor) beginNow(run);
+    await perform(run, request, show);
+    return recordResult(run);
+  });
+  const result = await healAfter(recorded);
   show(result);
   if (result.state === 'failed') throw failureOf(result);
   return result;
@@ -73,23 +93,62 @@ export async function backup(input: unknown): Promise<BackupResult> {
 
 /** Does the work and notes in `run` how it went. Never rejects: what went wrong is in the run. */
 async function perform(run: BackupRun, request: BackupInput, show: () => void): Promise<void> {
-  const enter = (phase: BackupRun['phase']) => {
-    run.phase = phase;
-    show();
-  };
   try {
-    enter('preflight');
-    const assignment = await preflight(request);
-    assign(run, assignment);
-    const step = stepOf(run, assignment);
-    try {
-      enter('dump');
-      await sealAndCopy(run, step, show);
-    } finally {
-      await CancellationScope.nonCancellable(() => cleanUp(run, step));
-    }
+    await performSomewhere(run, request, show);
   } catch (error) {
     run.problem ??= problemOf(error);
+  }
+}
+
+/** Hosts a run may lose before it fails. */
+const MOST_LOST_HOSTS = 3;
+
+/**
+ * Backs up on the host that answers. When that host is lost before a copy stands, the backup begins again on another one,
+ * under a new id, so that nothing the lost one may still write is ever taken for a part of it; where the same host
+ * answers, it goes on.
+ */
+async function performSomewhere(run: BackupRun, request: BackupInput, show: () => void): Promise<void> {
+  let lost: BackupStep | undefined;
+  try {
+    for (let hosts = 0; ; hosts += 1) {
+      run.phase = 'preflight';
+      show();
+      const assignment = await preflight(request);
+      if (lost !== undefined && lost.assignment.spoolQueue !== assignment.spoolQueue) {
+        warn(run, describeLostHost(lost, `the backup began again on ${assignment.host}`));
+        await takeBack(run, lost);
+        beginNow(run);
+      }
+      lost = undefined;
+      assign(run, assignment);
+      const step = stepOf(run, assignment);
+      try {
+        await performHere(run, step, show);
+        return;
+      } catch (error) {
+        if (!isHostGone(error)) throw error;
+        lost = step;
+        if (hosts === MOST_LOST_HOSTS) throw error;
+      }
+    }
+  } finally {
+    if (lost !== undefined) await takeBack(run, lost);
+  }
+}
+
+/** Rejects with `HostGone`, and has cleaned up nothing then, if the spool's host is lost and no copy stands. */
+async function performHere(run: BackupRun, step: BackupStep, show: () => void): Promise<void> {
+  let lost = false;
+  try {
+    run.phase = 'dump';
+    show();
+    await sealAndCopy(run, step, show);
+  } catch (error) {
+    lost = isHostGone(error);
+    throw error;
+  } finally {
+    if (!lost) await cleanUp(run, step);
   }
 }
 
@@ -98,7 +157,7 @@ async function perform(run: BackupRun, request: BackupInput, show: () => void): 
  * fails or lags is noted and holds up nobody.
  */
 async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): Promise<void> {
-  const spool = spoolSteps(step.assignment.spoolQueue);
+  const spool = spoolSteps(step.assignment);
   run.dumpBegun = Date.now();
   const dumping = new CancellationScope();
   const copying = new CancellationScope();
@@ -122,8 +181,9 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
       copy.state = 'verified';
     } catch (error) {
       failCopy(copy, error);
-      // Nobody is left to dump for. As long as one is, its copy is worth having, required number or not.
-      if (copiesIn(run, 'failed').length === run.copies.length) dumping.cancel();
+      // Nobody is left to dump for. As long as one is, its copy is worth having, required number or not. Where the host is
+      // gone, the dump will say so too.
+      if (copiesIn(run, 'failed').length === run.copies.length && !lostTheHost(run)) dumping.cancel();
     }
     show();
   };
@@ -143,16 +203,17 @@ async function sealAndCopy(run: BackupRun, step: BackupStep, show: () => void): 
     if (isCancellation(error)) throw tooFewCopies(run, step.assignment);
     throw error;
   }
-  run.warnings.push(...run.sealed.warnings);
+  warn(run, ...run.sealed.warnings);
   if (run.phase === 'dump') run.phase = 'upload';
   show();
   await copies;
   stopIfCancelled();
+  if (copiesIn(run, 'verified').length === 0 && lostTheHost(run)) throw hostGone();
   if (copiesIn(run, 'verified').length < step.assignment.requiredCopies) throw tooFewCopies(run, step.assignment);
 }
 
 async function uploadSealed(copy: CopyRun, step: BackupStep, sealed: Promise<SealedBackup>): Promise<void> {
-  const { upload } = spoolSteps(step.assignment.spoolQueue);
+  const { upload } = spoolSteps(step.assignment);
   const begun = Date.now();
   const send = () => upload.executeWithOptions({ summary: `to ${copy.backend}` }, [{ ...step, backend: copy.backend }]);
   let uploaded = await send();
@@ -196,64 +257,10 @@ async function proveCopy(copy: CopyRun, step: SealedCopyStep, opening: Opening):
   if (!opening.done) await openIt();
 }
 
-/** Nothing stays in the spool, and nothing on a backend that no manifest names. */
-async function cleanUp(run: BackupRun, step: BackupStep): Promise<void> {
-  const unpublished = run.copies.filter((copy) => copy.state !== 'verified');
-  await Promise.all([
-    attempt(run, 'The spool still holds ciphertext of this run', () =>
-      spoolSteps(step.assignment.spoolQueue).removeSpool(step),
-    ),
-    ...unpublished.map((copy) =>
-      attempt(run, `${copy.backend} may still hold parts of this run that no manifest names`, () =>
-        discardCopy.executeWithOptions({ summary: `on ${copy.backend}` }, [{ ...step, backend: copy.backend }]),
-      ),
-    ),
-  ]);
-}
-
-async function attempt(run: BackupRun, otherwise: string, step: () => Promise<void>): Promise<void> {
-  try {
-    await step();
-  } catch (error) {
-    run.warnings.push(`${otherwise}: ${problemOf(error).message}`);
-  }
-}
-
-/** A catalog that is away does not take back a published backup: it is told later, by a run of its own. */
-async function recordResult(run: BackupRun): Promise<BackupResult> {
-  return CancellationScope.nonCancellable(async () => {
-    run.phase = 'record';
-    const result = resultOf(run, Date.now());
-    // What was misspelt is no backup that failed.
-    if (result.problem?.type === 'InvalidInput') return result;
-    const { workflowId, runId } = workflowInfo();
-    const recorded: RecordedRun = {
-      result,
-      ...(run.assignment && { step: stepOf(run, run.assignment) }),
-      ...(run.sealed && { sealed: run.sealed }),
-      workflowId,
-      runId,
-    };
-    try {
-      await record(recorded);
-      run.phase = 'done';
-      return result;
-    } catch {
-      // The reason stands in the history of the failed step; the new run goes on trying.
-      await startChild(recordBackup, {
-        args: [recorded],
-        workflowId: `record-${run.id}`,
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-        staticSummary: `Catalog entry of backup ${run.id} of ${run.source}`,
-      });
-      run.phase = 'done';
-      return { ...result, catalog: 'pending' };
-    }
-  });
-}
-
-function stepOf(run: BackupRun, assignment: BackupAssignment): BackupStep {
-  return { id: run.id, startedAt: run.startedAt.toISOString(), assignment };
+function beginNow(run: BackupRun): void {
+  const now = new Date();
+  beginAgain(run, backupId(now, Math.random), now);
+  announceWrites({ source: run.source, backup: run.id });
 }
 
 function failCopy(copy: CopyRun, error: unknown): void {

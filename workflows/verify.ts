@@ -21,17 +21,15 @@ import {
 } from '../core/verification/run.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
-import { HEARTBEAT_TIMEOUT, longRunning } from './support/steps.ts';
+import { startHeal } from './support/startHeal.ts';
+import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 
 const { findCopies, recordVerdicts } = proxyActivities<VerifySteps>({
+  ...takenOver,
   startToCloseTimeout: '2m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  retry: { initialInterval: '1s', maximumAttempts: 3 },
 });
-const { verifyCopy } = proxyActivities<VerifySteps>({
-  ...longRunning,
-  retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 4 },
-});
+const { verifyCopy } = proxyActivities<VerifySteps>({ ...takenOver, ...longRunning });
 
 const progressQuery = defineQuery<VerifyProgress>('progress');
 const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
@@ -74,16 +72,18 @@ export async function verify(input: unknown): Promise<VerifyResult> {
     }),
   );
   const copies = backends.flatMap((backend) => verdicts.get(backend) ?? []);
-  const warnings = [...assignment.warnings, ...(await record(location.backup, copies))];
+  const untold = await record(location.backup, copies);
+  const warnings = [...assignment.warnings, ...untold];
   const passed = copies.length > 0 && copies.every(({ outcome }) => outcome === 'passed');
   const result: VerifyResult = { backup: location.backup, source: location.source, depth, passed, copies, warnings };
   if (passed) return result;
   const problems = copies.flatMap((copy) => copy.problems);
   const damaged = copies.some(({ outcome }) => outcome === 'damaged' || outcome === 'missing');
+  const healed = damaged && request.heal !== false ? await healAfter(result, untold.length === 0) : result;
   throw ApplicationFailure.nonRetryable(
     problems.join('\n') || `No copy of ${location.backup} was found.`,
     damaged ? 'ObjectDamaged' : 'ObjectMissing',
-    result,
+    healed,
   );
 }
 
@@ -97,6 +97,20 @@ async function find(request: VerifyInput): Promise<VerifyAssignment> {
     const details = advice === undefined ? [] : [{ advice }];
     if (type === 'InvalidInput') throw invalidInput(message, advice, VERIFY_INPUT_EXAMPLE, ...details);
     throw ApplicationFailure.nonRetryable(message, type, ...details);
+  }
+}
+
+/**
+ * The verdict stands whether or not somebody mends what it found. The heal learns from the catalog which copies are bad;
+ * what was not noted there it has to find by reading.
+ */
+async function healAfter(result: VerifyResult, noted: boolean): Promise<VerifyResult> {
+  const { source, backup, depth } = result;
+  try {
+    return { ...result, heal: await startHeal({ source, backup, ...(!noted && { depth }) }) };
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return { ...result, warnings: [...result.warnings, `Its heal could not be started: ${problemOf(error).message}`] };
   }
 }
 

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { BackupInput, BackupProgress, BackupResult } from '../../core/backup/run.ts';
+import type { BackupInput, BackupProgress, BackupResult, WhenBusy } from '../../core/backup/run.ts';
 import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../../core/config/words.ts';
 import { loadFor } from '../configuration.ts';
 import { addExamples } from '../examples.ts';
@@ -12,6 +12,7 @@ interface BackupFlags {
   readonly tier?: Tier;
   readonly backend?: string[];
   readonly acceptShrink?: true;
+  readonly whenBusy?: WhenBusy;
   readonly wait: boolean;
 }
 
@@ -25,10 +26,16 @@ export function addBackupCommand(program: Command, terminal: Terminal): void {
     .addOption(new Option('--tier <tier>', 'cadence it belongs to').choices(TIERS).default('manual'))
     .option('--backend <name...>', "only to these backends (default: the plan's)")
     .option('--accept-shrink', 'accept a database that shrank more than the plan allows')
+    .addOption(
+      new Option('--when-busy <what>', 'while another run works on the source: wait for it, or refuse (exit code 4)')
+        .choices(['wait', 'refuse'])
+        .default('wait'),
+    )
     .option('--no-wait', 'print the run and its link, and leave it to itself');
   addExamples(backup, [
     ['holdfast backup shop', 'by the only plan of shop'],
     ['holdfast backup shop --plan shop-daily --kind database', 'its database only'],
+    ['holdfast backup shop --when-busy refuse', 'or say who is at it already'],
     ['holdfast backup shop --no-wait --json', 'start it from a script'],
   ]);
   backup.action(terminal.action((source: string, flags: BackupFlags) => startBackup(backup, source, flags, terminal)));
@@ -43,6 +50,7 @@ async function startBackup(command: Command, source: string, flags: BackupFlags,
     ...(flags.kind !== undefined && { kind: flags.kind }),
     ...(flags.backend !== undefined && { backends: flags.backend }),
     ...(flags.acceptShrink && { acceptShrink: true }),
+    ...(flags.whenBusy !== undefined && { whenBusy: flags.whenBusy }),
   };
   // The worker decides by its own configuration; a misspelt name is told here, before anything runs.
   const { chooseJob } = await import('../../core/backup/chooseJob.ts');

@@ -7,6 +7,7 @@ import { EXIT_CODES, type Terminal } from '../terminal.ts';
 interface VerifyFlags {
   readonly depth: 'stored' | 'opened';
   readonly backend?: string[];
+  readonly heal: boolean;
   readonly wait: boolean;
 }
 
@@ -24,6 +25,7 @@ export function addVerifyCommand(program: Command, terminal: Terminal): void {
         .default('opened'),
     )
     .option('--backend <name...>', 'only these backends (default: all that hold a copy)')
+    .option('--no-heal', 'report copies that are missing or damaged, and leave them as they are')
     .option('--no-wait', 'print the run and its link, and leave it to itself');
   addExamples(verify, [
     ['holdfast verify 20261120T020000Z-7f3k9q', 'open every copy'],
@@ -42,7 +44,12 @@ async function startVerify(command: Command, backup: string, flags: VerifyFlags,
   for (const name of flags.backend ?? []) {
     if (!configuration.backends[name]) throw unknownName('backend', name, Object.keys(configuration.backends));
   }
-  const input: VerifyInput = { backup, depth: flags.depth, ...(flags.backend && { backends: flags.backend }) };
+  const input: VerifyInput = {
+    backup,
+    depth: flags.depth,
+    ...(flags.backend && { backends: flags.backend }),
+    ...(!flags.heal && { heal: false }),
+  };
   const row = ({ backend, outcome, bytes, duration, problems }: CopyVerdict) => [
     backend,
     terminal.paint(outcome === 'passed' ? 'green' : 'red', outcome),
@@ -68,6 +75,7 @@ async function startVerify(command: Command, backup: string, flags: VerifyFlags,
         `Backup ${result.backup} of ${result.source}, depth ${result.depth}: ${result.passed ? 'every copy passed' : 'NOT every copy passed'}`,
         '',
         terminal.table(['BACKEND', 'OUTCOME', 'READ', 'TIME', 'PROBLEMS'], result.copies.map(row)),
+        ...(result.heal ? [`Healing: ${result.heal} mends what is wrong from the good copies.`] : []),
         ...result.warnings.map((warning) => `Note: ${warning}`),
       ].join('\n'),
     exitCode: ({ passed }) => (passed ? EXIT_CODES.done : EXIT_CODES.failed),

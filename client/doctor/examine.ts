@@ -3,6 +3,7 @@ import type { Configuration } from '../../core/config/schema.ts';
 import { backendChecks } from './backendChecks.ts';
 import { catalogCheck } from './catalogCheck.ts';
 import { failure, failureOf, type Check, type Finding } from './finding.ts';
+import { probeChecks } from './probeChecks.ts';
 import { programsCheck, spoolCheck } from './hostChecks.ts';
 import { keyChecks } from './keyChecks.ts';
 import { secretsCheck } from './secretsCheck.ts';
@@ -20,6 +21,7 @@ export async function examine(configuration: Configuration, timeout: number): Pr
     temporalCheck(configuration),
     catalogCheck(configuration),
     ...backendChecks(configuration, backends),
+    ...probeChecks(configuration),
     ...sourceChecks(configuration),
     programsCheck(configuration),
     ...keyChecks(configuration, keys),

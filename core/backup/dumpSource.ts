@@ -1,15 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { PlanConfiguration, SourceConfiguration } from '../config/schema.ts';
 import { findTar } from '../files/tarProgram.ts';
 import { treePart } from '../files/treePart.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import { openDatabaseDump } from '../postgres/dump.ts';
+import { createTemporaryDirectory } from '../process/temporaryDirectory.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import type { SealingKey } from '../seal/keys.ts';
 import type { seal } from '../seal/seal.ts';
 import { beginAttempt } from '../spool/attemptWriter.ts';
+import type { Receivers } from '../spool/room.ts';
 import type { Spool } from '../spool/spool.ts';
 import { plausibilityWarnings } from './databaseFloors.ts';
 import { findSealed, saveSealed } from './finishedAttempt.ts';
@@ -42,7 +43,7 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
   const { id, spool, plan, signal } = options;
   const finished = await findSealed(spool, id);
   if (finished !== undefined) return finished;
-  const attempt = await beginAttempt(spool, id);
+  const attempt = await beginAttempt(spool, id, { receivers: receiversOf(options) });
   try {
     const sealed = await withSourceParts(options, async ({ parts, database }) => {
       const sealedParts = await sealParts({
@@ -78,6 +79,17 @@ export async function dumpSource(options: DumpSourceOptions): Promise<SealedBack
   }
 }
 
+/** One part more than `jobs` is read at a time: a tree, beside the database. */
+function receiversOf({ assignment, plan, signal }: DumpSourceOptions): Receivers {
+  return {
+    backends: assignment.backends,
+    required: assignment.requiredCopies,
+    openParts: plan.jobs + 1,
+    patience: plan.stallTimeout,
+    signal,
+  };
+}
+
 interface SourceParts {
   readonly parts: readonly PartSource[];
   readonly database?: NonNullable<SealedBackup['database']>;
@@ -95,7 +107,7 @@ async function withSourceParts<Result>(
   const trees = await treeParts(options);
   if (access === undefined || !includesDatabase(assignment.kind)) return use({ parts: trees });
   // The password file lies here, and only while it is needed.
-  const temporaryDirectory = await mkdtemp(path.join(tmpdir(), 'holdfast-'));
+  const temporaryDirectory = await createTemporaryDirectory();
   try {
     const { jobs, inventory, stallTimeout } = plan;
     const dump = await openDatabaseDump(access, { jobs, inventory, stallTimeout, temporaryDirectory, signal });

@@ -17,6 +17,7 @@ export interface PreflightOptions {
   readonly keys: Keys;
   readonly spool: Spool;
   readonly spoolQueue: string;
+  readonly host: string;
   readonly databaseAccess: (source: string) => Promise<DatabaseAccess | undefined>;
   /** The last verified backup to compare with; its warnings say why there is none to be had. */
   readonly findPrevious: (job: BackupJob, warnings: string[]) => Promise<PreviousBackup | undefined>;
@@ -49,6 +50,8 @@ export async function preflight(options: PreflightOptions): Promise<BackupAssign
     requiredCopies: job.requiredCopies,
     canOpen: opening.some(({ id }) => recipients.some((recipient) => recipient.id === id)),
     spoolQueue: options.spoolQueue,
+    host: options.host,
+    takeoverAfter: configuration.spool.takeoverAfter,
     warnings,
     acceptShrink: input.acceptShrink ?? false,
     environment: job.source.environment,
@@ -84,7 +87,7 @@ const LEAST_FREE_BYTES = 64 * 2 ** 20;
 
 async function expectSpoolSpace(spool: Spool, previous: PreviousBackup | undefined): Promise<void> {
   const free = await spoolFreeBytes(spool);
-  const needed = Math.max(LEAST_FREE_BYTES, previous?.storedBytes ?? 0);
+  const needed = Math.max(LEAST_FREE_BYTES, Math.min(spool.limit, previous?.storedBytes ?? 0));
   if (free >= needed) return;
   throw new HoldfastError(
     'SpoolFailed',

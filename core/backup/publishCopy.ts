@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { HoldfastError } from '../errors.ts';
-import { manifestKey, objectKey, type BackupLocation } from '../repository/layout.ts';
+import { backupPrefix, manifestKey, objectKey, type BackupLocation } from '../repository/layout.ts';
 import type { Backend } from '../storage/backend.ts';
 import type { PublishedManifest } from './backupRecord.ts';
 
@@ -19,6 +19,7 @@ export async function publishCopy(
       objects.map(async (object) => expectInPlace(backend, objectKey(location, object.name), object.bytes, signal)),
     ),
   );
+  await takeBackUploads(backend, location, signal);
   const key = manifestKey(location);
   if ((await backend.put(key, bytes, { ifAbsent: true, signal })) === 'stored') return;
   const present = await buffer(await backend.get(key, { signal }));
@@ -26,6 +27,13 @@ export async function publishCopy(
   throw new HoldfastError('RefusedForSafety', `Another manifest stands under ${key} on ${backend.name}.`, {
     advice: 'Nothing was overwritten. Look at the object: no two backups ever share an id.',
   });
+}
+
+/** Every object is in place: what is still under way here was left by a killed worker, and nobody would come for it. */
+async function takeBackUploads(backend: Backend, location: BackupLocation, signal: AbortSignal): Promise<void> {
+  for await (const upload of backend.listUploads(backupPrefix(location), signal)) {
+    await backend.abortUpload(upload, signal);
+  }
 }
 
 /** Hours may lie between the read-back and this, and a configuration that meanwhile points somewhere else. */

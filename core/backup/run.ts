@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/words.ts';
 import type { ErrorType } from '../errors.ts';
+import type { LockHolder } from '../lockHolder.ts';
 import type { Manifest, ManifestPart } from '../repository/manifest.ts';
 
 /**
@@ -9,6 +10,9 @@ import type { Manifest, ManifestPart } from '../repository/manifest.ts';
  */
 
 const configuredName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name from holdfast.yaml');
+
+export const WHEN_BUSY = ['wait', 'refuse'] as const;
+export type WhenBusy = (typeof WHEN_BUSY)[number];
 
 /** Input of the workflow `backup`. Only the source is needed. */
 export const backupInput = z.strictObject({
@@ -23,6 +27,8 @@ export const backupInput = z.strictObject({
   backends: z.array(configuredName).min(1).optional(),
   /** Accept a database that shrank by more than the plan's floor allows; still refused: an empty one. */
   acceptShrink: z.boolean().optional(),
+  /** While another run works on the source: `wait` for its end, or `refuse` with `SourceBusy`. Unset: `wait`. */
+  whenBusy: z.enum(WHEN_BUSY).optional(),
 });
 
 export type BackupInput = z.infer<typeof backupInput>;
@@ -42,6 +48,10 @@ export interface BackupAssignment {
   readonly canOpen: boolean;
   /** Task queue of the host that holds the spool. */
   readonly spoolQueue: string;
+  /** Name of that host, for people. */
+  readonly host: string;
+  /** Milliseconds. When nobody serves the spool's queue for so long, its host is taken for gone. */
+  readonly takeoverAfter: number;
   readonly warnings: readonly string[];
   readonly acceptShrink: boolean;
   /** Names of the environment variables the application needs. */
@@ -138,6 +148,8 @@ export interface BackupResult {
   readonly warnings: readonly string[];
   /** `pending`: published, and the catalog will hear of it as soon as it can be reached. */
   readonly catalog: 'recorded' | 'pending';
+  /** Workflow id of the heal that goes on with the copies that are missing. */
+  readonly heal?: string;
 }
 
 /** What the catalog is told of a run. */
@@ -152,13 +164,15 @@ export interface RecordedRun {
   readonly runId: string;
 }
 
-export type BackupPhase = 'preflight' | 'dump' | 'upload' | 'verify' | 'publish' | 'record' | 'done';
+export type BackupPhase = 'waiting' | 'preflight' | 'dump' | 'upload' | 'verify' | 'publish' | 'record' | 'done';
 
 /** Answer of the query `progress`. */
 export interface BackupProgress {
   readonly id: string;
   readonly source: string;
   readonly phase: BackupPhase;
+  /** In the phase `waiting`: who works on the source. */
+  readonly waitingFor?: LockHolder;
   /** Set once the preflight is done. */
   readonly plan?: string;
   /** Uncompressed bytes read from the source, by part. */
@@ -185,6 +199,8 @@ export interface CopyProgress {
   readonly state: CopyState;
   readonly uploadedBytes: number;
   readonly verifiedBytes: number;
+  /** Bytes a second that an operator allowed this run, or null for no limit. Missing: what the configuration says. */
+  readonly bandwidth?: number | null;
   readonly problem?: string;
 }
 

@@ -120,6 +120,7 @@ interface CopyRow {
   upload_ms: string | null;
   verified_at: Date | null;
   verify_ms: string | null;
+  healing_since: Date | null;
 }
 
 interface VerificationRow {
@@ -176,6 +177,7 @@ function copyOf(row: CopyRow): CopyRecord {
     uploadMs: numberOf(row.upload_ms),
     verifiedAt: row.verified_at?.toISOString(),
     verifyMs: numberOf(row.verify_ms),
+    healingSince: row.healing_since?.toISOString(),
   };
 }
 

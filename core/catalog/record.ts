@@ -4,7 +4,8 @@ import type { Manifest } from '../repository/manifest.ts';
 
 export type BackupState = 'verified' | 'degraded' | 'failed';
 export type CopyState = 'stored' | 'verified' | 'damaged' | 'missing' | 'failed';
-export type VerificationDepth = 'stored' | 'opened' | 'restored';
+/** `listed`: by its listing alone; only ever noted of a copy that is missing or damaged. */
+export type VerificationDepth = 'listed' | 'stored' | 'opened' | 'restored';
 /** `failed`: the look could not be finished, or a drill failed; the copy's bytes are not what was found wanting. */
 export type VerificationOutcome = 'passed' | 'damaged' | 'missing' | 'failed';
 
@@ -49,6 +50,8 @@ export interface CopyRecord {
   readonly uploadMs?: number | undefined;
   readonly verifiedAt?: string | undefined;
   readonly verifyMs?: number | undefined;
+  /** Since when a heal is at it, or waits until it can be. */
+  readonly healingSince?: string | undefined;
 }
 
 /** One look at one copy. */

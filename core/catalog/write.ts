@@ -31,22 +31,25 @@ export async function recordBackup(
  * CatalogUnavailable.
  */
 export async function recordVerification(catalog: Catalog, record: VerificationRecord): Promise<void> {
-  await inTransaction(catalog, async (client) => {
-    // Two backends of one backup are verified side by side: the second must see the first one's outcome.
-    const known = await client.query('SELECT FROM holdfast.backups WHERE id = $1 FOR UPDATE', [record.backupId]);
-    if (known.rowCount === 0) {
-      throw new HoldfastError('InvalidInput', `The catalog knows no backup ${record.backupId}`, {
-        advice: 'Record the backup first; a backup that only lies in a storage is not in the catalog.',
-      });
-    }
-    await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(record));
-    // A look that could not be finished says nothing about the copy.
-    if (record.outcome === 'failed') return;
-    // Nor is a copy lost that nobody was to make: a look at a backend that the backup never went to changes nothing.
-    if (record.outcome === 'missing' && !(await isKnownCopy(client, record))) return;
-    await upsert(client, 'copies', ['backup_id', 'backend'], copyAfter(record, record.outcome));
-    await client.query(STATE_FROM_COPIES, [record.backupId]);
-  });
+  await inTransaction(catalog, (client) => applyVerification(client, record));
+}
+
+/** The same inside a transaction. */
+export async function applyVerification(client: PoolClient, record: VerificationRecord): Promise<void> {
+  // Two backends of one backup are verified side by side: the second must see the first one's outcome.
+  const known = await client.query('SELECT FROM holdfast.backups WHERE id = $1 FOR UPDATE', [record.backupId]);
+  if (known.rowCount === 0) {
+    throw new HoldfastError('InvalidInput', `The catalog knows no backup ${record.backupId}`, {
+      advice: 'Record the backup first; a backup that only lies in a storage is not in the catalog.',
+    });
+  }
+  await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(record));
+  // A look that could not be finished says nothing about the copy.
+  if (record.outcome === 'failed') return;
+  // Nor is a copy lost that nobody was to make: a look at a backend that the backup never went to changes nothing.
+  if (record.outcome === 'missing' && !(await isKnownCopy(client, record))) return;
+  await upsert(client, 'copies', ['backup_id', 'backend'], copyAfter(record, record.outcome));
+  await client.query(STATE_FROM_COPIES, [record.backupId]);
 }
 
 async function isKnownCopy(client: PoolClient, { backupId, backend }: VerificationRecord): Promise<boolean> {
@@ -59,18 +62,37 @@ async function isKnownCopy(client: PoolClient, { backupId, backend }: Verificati
 
 const VERIFICATION_KEY = ['backup_id', 'backend', 'depth', 'at'];
 
-/** The states of section 10: every copy proven, enough of them, too few. */
+/**
+ * Every copy proven, enough of them, too few; with the reason, which is that of the copies that are not good. The reason
+ * of a run that failed stays for as long as the backup has.
+ */
 const STATE_FROM_COPIES = `
   UPDATE holdfast.backups AS backup
-     SET state = CASE
-           WHEN found.good >= backup.required_copies AND found.good = found.total AND proven.opened THEN 'verified'
-           WHEN found.good >= backup.required_copies THEN 'degraded'
-           ELSE 'failed'
+     SET state = judged.state,
+         problem_type = CASE
+           WHEN judged.state = 'verified' THEN NULL
+           WHEN judged.reason IS NULL OR judged.state = 'failed' AND backup.state = 'failed' THEN backup.problem_type
+           ELSE judged.type
+         END,
+         problem_message = CASE
+           WHEN judged.state = 'verified' THEN NULL
+           WHEN judged.reason IS NULL OR judged.state = 'failed' AND backup.state = 'failed' THEN backup.problem_message
+           ELSE judged.reason
          END
-    FROM (SELECT count(*) AS total, count(*) FILTER (WHERE state = 'verified') AS good
-            FROM holdfast.copies WHERE backup_id = $1) AS found,
-         (SELECT count(*) > 0 AS opened FROM holdfast.verifications
-           WHERE backup_id = $1 AND depth IN ('opened', 'restored') AND outcome = 'passed') AS proven
+    FROM (SELECT CASE
+                   WHEN found.good >= kept.required_copies AND found.good = found.total AND proven.opened THEN 'verified'
+                   WHEN found.good >= kept.required_copies THEN 'degraded'
+                   ELSE 'failed'
+                 END AS state, found.reason, found.type
+            FROM holdfast.backups AS kept,
+                 (SELECT count(*) AS total, count(*) FILTER (WHERE state = 'verified') AS good,
+                         min(problem_type) AS type,
+                         string_agg(format('No good copy on %s: %s', backend, coalesce(problem_message, state)), E'\\n'
+                                    ORDER BY backend) FILTER (WHERE state <> 'verified') AS reason
+                    FROM holdfast.copies WHERE backup_id = $1) AS found,
+                 (SELECT count(*) > 0 AS opened FROM holdfast.verifications
+                   WHERE backup_id = $1 AND depth IN ('opened', 'restored') AND outcome = 'passed') AS proven
+           WHERE kept.id = $1) AS judged
    WHERE backup.id = $1 AND backup.manifest IS NOT NULL`;
 
 type Row = Readonly<Record<string, string | number | null>>;

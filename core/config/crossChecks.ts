@@ -1,5 +1,6 @@
 import { checkBackends, checkPlaces } from './backendChecks.ts';
 import type { Finding } from './issue.ts';
+import { checkSpoolLimit } from './spoolChecks.ts';
 import { didYouMean } from './nearest.ts';
 import type {
   BackendConfiguration,
@@ -45,6 +46,7 @@ export function crossCheck(configuration: CheckableConfiguration): Findings {
   return join([
     checkBackends(backends),
     checkPlaces(configuration),
+    checkSpoolLimit(configuration),
     checkKeys(keys, Object.keys(plans).length > 0),
     ...Object.entries(sources).map(([name, source]) => checkSource(name, source)),
     checkUse(configuration),

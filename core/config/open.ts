@@ -15,6 +15,7 @@ import {
 import type { DatabaseAccess } from '../postgres/access.ts';
 import type { Backend } from '../storage/backend.ts';
 import { openBackend, type BackendSettings } from '../storage/openBackend.ts';
+import type { LookUpLearned } from '../catalog/probes.ts';
 import { didYouMean } from './nearest.ts';
 import type {
   BackendConfiguration,
@@ -50,12 +51,15 @@ export interface Keys {
 /** Hears of a configured key that cannot be loaded. */
 export type KeyProblem = (name: string, error: unknown) => void;
 
-export function openBackends(configuration: Configuration): Backends {
+/**
+ * `lookUpLearned` tells what a probe found out about a storage; without it, and where it knows nothing, the provider's
+ * profile holds.
+ */
+export function openBackends(configuration: Configuration, lookUpLearned?: LookUpLearned): Backends {
   const opened = new Map<string, Promise<Backend>>();
   const open = async (name: string) => {
-    const settings = configuration.backends[name];
-    if (!settings) throw unknownName('backend', name, Object.keys(configuration.backends));
-    return openBackend(name, await resolveBackend(settings));
+    const settings = await backendSettings(configuration, name);
+    return openBackend(name, settings, await lookUpLearned?.(name, settings));
   };
   const ready = new Set<Backend>();
   return {
@@ -106,6 +110,13 @@ export function loadKeys(configuration: Configuration): Keys {
   };
 }
 
+/** A backend's settings with every secret in them. Throws InvalidInput for an unknown name, InvalidConfiguration. */
+export async function backendSettings(configuration: Configuration, name: string): Promise<BackendSettings> {
+  const settings = configuration.backends[name];
+  if (!settings) throw unknownName('backend', name, Object.keys(configuration.backends));
+  return resolveBackend(settings);
+}
+
 /** The catalog's connection URL: a secret. Throws InvalidConfiguration. */
 export function catalogUrl(configuration: Configuration): Promise<string> {
   return resolveSecret(configuration.catalog.url);
@@ -133,12 +144,14 @@ export function unknownName(what: 'backend' | 'source' | 'plan' | 'key', name: s
 async function resolveBackend(settings: BackendConfiguration): Promise<BackendSettings> {
   if (settings.type === 'local') return settings;
   const { accessKeyId, secretAccessKey, sessionToken, ...rest } = settings;
-  return {
-    ...rest,
+  const credentials = async () => ({
     accessKeyId: await resolveOptional(accessKeyId),
     secretAccessKey: await resolveOptional(secretAccessKey),
     sessionToken: await resolveOptional(sessionToken),
-  };
+  });
+  // The environment of a process stays as it is; a file may be replaced by whoever rotates what is in it.
+  const inFiles = [accessKeyId, secretAccessKey, sessionToken].some((secret) => secret && 'file' in secret);
+  return { ...rest, ...(await credentials()), ...(inFiles && { renewCredentials: credentials }) };
 }
 
 async function resolveOptional(reference: SecretReference | undefined): Promise<string | undefined> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cronExpression, timeZone } from './cron.ts';
 import { byteSize, duration, percentage } from './units.ts';
 import { BACKUP_KINDS, TIERS } from './words.ts';
 
@@ -71,7 +72,17 @@ const spool = z.strictObject({
     .describe(
       "The worker's staging directory, absolute or from the folder of holdfast.yaml. It holds ciphertext only.",
     ),
-  limit: byteSize.prefault('50GiB').describe('The most the spool may hold.'),
+  limit: byteSize
+    .prefault('50GiB')
+    .describe(
+      'The most the spool may hold, of all backups together. At the limit a backend that lags far behind is left for healing, so that the dump goes on.',
+    ),
+  takeoverAfter: duration
+    .refine((milliseconds) => milliseconds >= 10_000, 'expected at least 10s: a worker that restarts is not gone')
+    .prefault('5m')
+    .describe(
+      'When no worker serves this spool for so long, its host is taken for gone, and a backup begins again on another.',
+    ),
   segmentSize: byteSize
     .refine(
       (bytes) => bytes >= 5 * 2 ** 20 && bytes <= 64 * 2 ** 20,
@@ -109,6 +120,11 @@ const keys = z.discriminatedUnion('type', [
   }),
 ]);
 
+const bandwidth = byteSize
+  .refine((bytes) => bytes > 0, 'expected at least 1 byte a second; to stop uploads, pause the schedule')
+  .optional()
+  .describe('Most bytes a second to send to it, over all runs of a worker, on average. Unset: as fast as it goes.');
+
 const localBackend = z.strictObject({
   type: z.literal('local').describe('A directory.'),
   path: z
@@ -117,6 +133,7 @@ const localBackend = z.strictObject({
     .describe(
       'Directory that holds the copies, absolute or from the folder of holdfast.yaml. It must exist: a missing mount is not created over.',
     ),
+  bandwidth,
 });
 
 const s3Backend = z.strictObject({
@@ -159,11 +176,20 @@ const s3Backend = z.strictObject({
   checksum: z
     .enum(['sha256', 'md5', 'none'])
     .optional()
-    .describe("Integrity header sent with each body. Unset: the provider's."),
+    .describe(
+      "Integrity header sent with each body. Unset: what `holdfast storage probe --save` found, else the provider's.",
+    ),
+  conditionalPut: z
+    .enum(['yes', 'no', 'maybe'])
+    .optional()
+    .describe(
+      "Whether the service keeps `If-None-Match` on a put; `maybe` looks before too. Unset: what `holdfast storage probe --save` found, else the provider's.",
+    ),
   concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
   requestTimeout: duration
     .prefault('60s')
     .describe('A request without any progress for this long is given up and tried again.'),
+  bandwidth,
 });
 
 const database = z.strictObject({
@@ -245,6 +271,14 @@ const floors = z.strictObject({
   allowEmpty: z.boolean().default(false).describe('Accept a database without a single table.'),
 });
 
+const uploads = z.strictObject({
+  retryFor: duration
+    .prefault('1h')
+    .describe(
+      'How long a backend that fails is tried again before its copy is given up; counted from its first failure since it last made progress.',
+    ),
+});
+
 const plan = z.strictObject({
   source: name.describe('Name of the source.'),
   kind: z.enum(BACKUP_KINDS).default('full').describe('What of the source to back up.'),
@@ -267,7 +301,38 @@ const plan = z.strictObject({
     .default('fingerprints')
     .describe('What is recorded about every table inside the snapshot, to reconcile a restore with.'),
   floors: floors.prefault({}).describe('What is too small to be believed.'),
-  stallTimeout: duration.prefault('15m').describe('A dump that hands out no byte for this long is ended.'),
+  uploads: uploads.prefault({}).describe('How patient uploads are.'),
+  stallTimeout: duration
+    .prefault('15m')
+    .describe(
+      'A dump that hands out no byte for this long is ended, and so is one that waits this long for room in a full spool.',
+    ),
+});
+
+const job = z.union([cronExpression, z.literal('off')], {
+  error: 'expected a cron expression such as "0 6 * * *", or off',
+});
+
+const maintenance = z.strictObject({
+  heal: job
+    .default('0 6 * * *')
+    .describe(
+      'When the copies of every source are looked at, and healed where one is missing or damaged: cron, or `off`.',
+    ),
+  sample: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(1)
+    .describe('Copies of each source that are read back each time, those first that nobody has read for longest.'),
+  healPatience: duration
+    .prefault('7d')
+    .describe('How long a heal waits for a storage that is away, or refuses, before it gives up until the next look.'),
+  sweep: job.default('30 6 * * *').describe('When what dead runs left is swept: cron, or `off`.'),
+  sweepAfter: duration
+    .prefault('24h')
+    .describe('What a dead run left behind is swept once it is older than this. A run that lives is never swept.'),
+  timezone: timeZone.default('UTC').describe('Time zone of these times, e.g. Europe/Berlin.'),
 });
 
 export const configurationSchema = z.strictObject({
@@ -278,6 +343,9 @@ export const configurationSchema = z.strictObject({
   backends: z.record(name, z.discriminatedUnion('type', [localBackend, s3Backend])).describe('Storages by name.'),
   sources: z.record(name, source).describe('Applications by name.'),
   plans: z.record(name, plan).default({}).describe('Plans by name.'),
+  maintenance: maintenance
+    .prefault({})
+    .describe('Jobs that look after what there is. `holdfast schedules apply` puts them into Temporal.'),
 });
 
 export type SecretReference = z.infer<typeof secretReference>;

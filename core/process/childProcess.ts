@@ -75,9 +75,12 @@ export async function startProducer(options: ChildProcessOptions): Promise<Runni
   try {
     options.signal?.throwIfAborted();
     const child = spawnGroup(options, ring.childEnd);
-    const ended = supervise(child, options, ring);
+    const stop = () => ring.stop(options.signal?.reason);
+    const ended = supervise(child, options, { ...ring, stop });
     // Nobody reads on what a program that failed still has to say.
-    ended.catch(() => ring.stop());
+    ended.catch((error: unknown) => ring.stop(error));
+    // The program may be gone by then, and its output still wait for a reader.
+    options.signal?.addEventListener('abort', stop, { once: true });
     const finished = ended.then(async (code) => {
       await ring.drained;
       return code;
@@ -89,7 +92,7 @@ export async function startProducer(options: ChildProcessOptions): Promise<Runni
     );
     return { output: ring.chunks, hasBegun: () => ring.arrived() > 0, finished, gone };
   } catch (error) {
-    ring.stop();
+    ring.stop(error);
     throw error;
   } finally {
     // The program holds it now; as long as it is open here too the output has no end.

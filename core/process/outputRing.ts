@@ -17,10 +17,10 @@ export interface OutputRing {
   readonly arrived: () => number;
   /** Bytes that have come and were not yet taken by the reader. */
   readonly unread: () => number;
-  /** Resolves when the program's last byte was taken. Rejects when the reader or `stop` ended it before. */
+  /** Resolves when the program's last byte was taken. Rejects when the reader ended it before, or with `stop`'s reason. */
   readonly drained: Promise<void>;
   /** Takes no more; what waits for a chunk gets the end. */
-  stop(): void;
+  stop(reason: unknown): void;
 }
 
 const RING_BYTES = 512 * 1024;
@@ -100,7 +100,8 @@ export async function openOutputRing(): Promise<OutputRing> {
     arrived: () => written,
     unread: () => written - read,
     drained: settled.promise,
-    stop: () => {
+    stop: (reason) => {
+      settled.reject(reason);
       reading.destroy();
       end();
     },

@@ -26,9 +26,7 @@ export async function readManifest(
   checkingKeys: readonly CheckingKey[] | undefined,
   signal?: AbortSignal,
 ): Promise<ReadManifest> {
-  const key = manifestKey(place);
-  const where = `${backend.name}: ${key}`;
-  const bytes = await readSmallObject(backend, key, where, signal);
+  const { bytes, where } = await readManifestObject(backend, place, signal);
   const expected = { location: place, where };
   const manifest = checkingKeys
     ? readSignedManifest(bytes, checkingKeys, expected)
@@ -40,15 +38,27 @@ export async function readManifest(
   };
 }
 
+/** The same together with the bytes as they lie there, for who writes them elsewhere. The signature is always checked. */
+export async function readManifestBytes(
+  backend: Backend,
+  place: BackupLocation,
+  checkingKeys: readonly CheckingKey[],
+  signal?: AbortSignal,
+): Promise<{ readonly manifest: Manifest; readonly bytes: Buffer }> {
+  const { bytes, where } = await readManifestObject(backend, place, signal);
+  return { manifest: readSignedManifest(bytes, checkingKeys, { location: place, where }), bytes };
+}
+
 /** Manifests are a few KB; with millions of listed paths they would still be far below this. */
 const MANIFEST_BYTES_AT_MOST = 64 * 2 ** 20;
 
-async function readSmallObject(
+async function readManifestObject(
   backend: Backend,
-  key: string,
-  where: string,
+  place: BackupLocation,
   signal: AbortSignal | undefined,
-): Promise<Buffer> {
+): Promise<{ readonly bytes: Buffer; readonly where: string }> {
+  const key = manifestKey(place);
+  const where = `${backend.name}: ${key}`;
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of await backend.get(key, signal ? { signal } : {})) {
@@ -58,5 +68,5 @@ async function readSmallObject(
     }
     chunks.push(chunk as Buffer);
   }
-  return Buffer.concat(chunks);
+  return { bytes: Buffer.concat(chunks), where };
 }

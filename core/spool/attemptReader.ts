@@ -15,9 +15,10 @@ export interface AttemptReader {
   follow(signal: AbortSignal): AsyncIterable<JournalEntry | { readonly type: 'superseded' }>;
   /**
    * Reads the ciphertext of one segment into `buffer`, which must be as large as a segment, and gives the filled part of
-   * it. Undefined when the attempt was given up meanwhile.
+   * it. `superseded` when the attempt was given up meanwhile, `removed` when the segment alone is gone: the spool was full,
+   * and every backend that was waited for had it.
    */
-  readSegment(object: string, number: number, buffer: Buffer): Promise<Buffer | undefined>;
+  readSegment(object: string, number: number, buffer: Buffer): Promise<Buffer | 'superseded' | 'removed'>;
 }
 
 const POLL_INTERVAL = 40;
@@ -71,7 +72,7 @@ function attemptReader(spool: Spool, backup: string, directory: string): Attempt
           await file.close();
         }
       } catch (error) {
-        if (codeOf(error) === 'ENOENT' && (await isEmptied(directory))) return undefined;
+        if (codeOf(error) === 'ENOENT') return (await isEmptied(directory)) ? 'superseded' : 'removed';
         throw spoolFailure(error, directory);
       }
     },

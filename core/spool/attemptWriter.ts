@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf, HoldfastError } from '../errors.ts';
+import { codeOf } from '../errors.ts';
 import { SEGMENTS_PER_OBJECT } from '../repository/layout.ts';
 import { formatEntry, JOURNAL_FILE, segmentFile, type JournalEntry } from './journal.ts';
+import { openRoom, type Receivers, type SpoolRoom } from './room.ts';
 import { listAttempts, spoolFailure, type Spool } from './spool.ts';
 
 /** One try at reading a source into the spool. */
@@ -37,18 +38,28 @@ export interface WrittenPart {
 export interface AttemptOptions {
   /** S3 allows 10,000 parts an object; tests use less. */
   readonly segmentsPerObject?: number;
+  /** Who is sent the attempt while it is written. Unset: nobody, so that reaching the spool's limit ends it. */
+  readonly receivers?: Receivers;
 }
+
+const NOBODY: Receivers = {
+  backends: [],
+  required: 0,
+  openParts: 0,
+  patience: 0,
+  signal: new AbortController().signal,
+};
 
 /** Begins a new attempt in a directory of its own. Rejects with `SpoolFailed`. */
 export async function beginAttempt(spool: Spool, backup: string, options: AttemptOptions = {}): Promise<AttemptWriter> {
   const directory = await createAttemptDirectory(spool, backup);
   const journal = await guarded(directory, () => open(path.join(directory, JOURNAL_FILE), 'ax', 0o600));
   const append = (entry: JournalEntry) => guarded(directory, () => journal.appendFile(formatEntry(entry)));
-  const space = spaceMeter(spool);
+  const room = await openRoom(spool, backup, directory, options.receivers ?? NOBODY);
   return {
     directory,
     openPart: (objectName) =>
-      partWriter({ ...options, directory, segmentSize: spool.segmentSize, objectName, append, space }),
+      partWriter({ ...options, directory, segmentSize: spool.segmentSize, objectName, append, room }),
     async end() {
       await append({ type: 'end' });
     },
@@ -62,7 +73,7 @@ interface PartWriterOptions extends AttemptOptions {
   readonly segmentSize: number;
   readonly objectName: (index: number) => string;
   readonly append: (entry: JournalEntry) => Promise<void>;
-  readonly space: (bytes: number) => void;
+  readonly room: SpoolRoom;
 }
 
 interface OpenSegment {
@@ -100,13 +111,9 @@ function partWriter(options: PartWriterOptions): PartWriter {
   const closeSegment = async (segment: OpenSegment): Promise<void> => {
     current = undefined;
     await guarded(directory, () => segment.file.close());
-    await append({
-      type: 'segment',
-      object: options.objectName(objects.length),
-      number: segments,
-      bytes: segment.bytes,
-      sha256: segment.sha256.digest('hex'),
-    });
+    const written = { object: options.objectName(objects.length), number: segments, bytes: segment.bytes };
+    await append({ type: 'segment', ...written, sha256: segment.sha256.digest('hex') });
+    options.room.add(written);
   };
 
   const closeObject = async (): Promise<void> => {
@@ -119,8 +126,8 @@ function partWriter(options: PartWriterOptions): PartWriter {
   };
 
   const writeWithin = async (piece: Buffer): Promise<void> => {
+    await options.room.take(piece.length);
     const segment = (current ??= await openSegment());
-    options.space(piece.length);
     await guarded(directory, () => writeFully(segment.file, piece));
     segment.sha256.update(piece);
     partHash.update(piece);
@@ -154,7 +161,7 @@ function partWriter(options: PartWriterOptions): PartWriter {
 
 async function createAttemptDirectory(spool: Spool, backup: string): Promise<string> {
   const parent = path.join(spool.path, backup);
-  await guarded(spool.path, () => mkdir(parent, { recursive: true, mode: 0o700 }));
+  await guarded(spool.path, () => makeUnlessThere(parent));
   for (;;) {
     const earlier = await listAttempts(spool, backup);
     const next = Number(earlier.at(-1)?.slice('attempt-'.length) ?? 0) + 1;
@@ -171,23 +178,20 @@ async function createAttemptDirectory(spool: Spool, backup: string): Promise<str
   }
 }
 
+/** Node's recursive mkdir says that nothing is there (ENOENT) where the filesystem is read-only. */
+async function makeUnlessThere(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
+}
+
 async function emptyAttempt(directory: string): Promise<void> {
   await guarded(directory, async () => {
     for (const entry of await readdir(directory))
       await rm(path.join(directory, entry), { recursive: true, force: true });
   });
-}
-
-function spaceMeter(spool: Spool): (bytes: number) => void {
-  let used = 0;
-  return (bytes) => {
-    used += bytes;
-    if (used <= spool.limit) return;
-    throw new HoldfastError('SpoolFailed', `The spool at ${spool.path} reached its limit of ${spool.limit} bytes.`, {
-      advice: 'Raise spool.limit: it must hold the sealed size of the largest backup.',
-      retryable: false,
-    });
-  };
 }
 
 async function writeFully(file: FileHandle, piece: Buffer): Promise<void> {

@@ -10,14 +10,16 @@ import { codeOf, HoldfastError, messageOf } from '../errors.ts';
  *     <spool>/<backup-id>/attempt-0001/              one try at reading the source; tries never share a file
  *         journal.jsonl                              what is finished, in order (journal.ts)
  *         <object>.00001.segment                     ciphertext, one file a segment
- *         uploads/<backend>/<object>.json            which upload of which backend is under way
+ *         uploads/<backend>/<object>.locator         which upload of which backend is under way
+ *         uploads/<backend>/delivered.jsonl          what the backend has (deliveries.ts)
+ *     <spool>/<backup-id>/left/<backend>.json        a backend that is no longer sent the backup (leaving.ts)
  *
  * Directories are 0700 and files 0600. Nothing here has to survive a power cut: what can't be trusted is read anew.
  */
 export interface Spool {
   readonly path: string;
   readonly id: string;
-  /** The most an attempt may hold, in bytes. */
+  /** The most that all backups together may hold, in bytes. */
   readonly limit: number;
   readonly segmentSize: number;
 }
@@ -27,6 +29,9 @@ export interface SpoolOptions {
   readonly limit: number;
   readonly segmentSize: number;
 }
+
+/** Directly in the spool, beside the backups' folders. */
+export const SPOOL_ID_FILE = 'id';
 
 /** Opens the spool, creating it with mode 0700 where it is not there. Rejects with `SpoolFailed`. */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
@@ -89,7 +94,7 @@ export function spoolFailure(error: unknown, where: string): HoldfastError {
 }
 
 async function readOrCreateId(directory: string): Promise<string> {
-  const file = path.join(directory, 'id');
+  const file = path.join(directory, SPOOL_ID_FILE);
   try {
     const handle = await open(file, 'wx', 0o600);
     try {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Pace } from './pace.ts';
 
 /**
  * One storage: a local directory or a bucket. The whole of what the rest of Holdfast may ask of it.
@@ -12,6 +13,8 @@ import type { Readable } from 'node:stream';
 export interface Backend {
   readonly name: string;
   readonly type: 'local' | 's3';
+  /** How fast it is sent to. `put` and `putSegment` keep to it by themselves, tries of a request included. */
+  readonly pace: Pace;
 
   /**
    * Stores a small object whole (at most one segment). Atomic: a reader sees all of it or nothing. Durable when it
@@ -55,8 +58,32 @@ export interface Backend {
   /** Room on the storage in bytes, where it can be known. */
   capacity(): Promise<Capacity | undefined>;
 
+  /** Where the service itself finds an object of this backend. Missing on storages that copy nothing by themselves. */
+  readonly addressOf?: (key: string) => ObjectAddress;
+
+  /**
+   * Has the service copy an object of `bytes` bytes from another of its buckets, without the bytes passing here. Missing
+   * where the storage cannot. `refused` means that nothing was written and that the bytes have to be sent: another
+   * service, no right to read there, a server that lacks the function. What was copied is as right as its source was.
+   */
+  readonly copyWithin?: (
+    from: ObjectAddress,
+    key: string,
+    bytes: number,
+    signal?: AbortSignal,
+  ) => Promise<'copied' | 'refused'>;
+
   /** Lets go of sockets and handles. */
   close(): void;
+}
+
+/** An object as the service that holds it names it. */
+export interface ObjectAddress {
+  /** The same text for buckets that the same service serves at the same place. */
+  readonly service: string;
+  readonly bucket: string;
+  /** With the backend's prefix. */
+  readonly key: string;
 }
 
 /** One object on its way, segment by segment. Segments may be sent in any order and side by side. */

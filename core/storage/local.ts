@@ -6,6 +6,7 @@ import { codeOf, HoldfastError } from '../errors.ts';
 import type { Backend, GetOptions, StoredObject } from './backend.ts';
 import { readableOf } from './download.ts';
 import { checkKey, checkPrefix, compareKeys } from './keys.ts';
+import { createPace } from './pace.ts';
 import {
   attempt,
   findPath,
@@ -26,6 +27,7 @@ const NOT_OURS_TO_LIST = new Set([OWN_FOLDER, 'lost+found']);
 /** A directory as a backend. The directory must exist when it is used; it is never created. */
 export function openLocalBackend(name: string, configuration: LocalBackendConfiguration): Backend {
   const place: LocalPlace = { backend: name, root: configuration.path };
+  const pace = createPace(configuration.bandwidth ?? null);
   const run = <Result>(action: string, signal: AbortSignal | undefined, work: () => Promise<Result>) =>
     attempt(place, action, signal, async () => {
       await requireRoot(place);
@@ -34,14 +36,25 @@ export function openLocalBackend(name: string, configuration: LocalBackendConfig
   return {
     name,
     type: 'local',
+    pace,
     put: async (key, body, options = {}) => {
       checkLocalKey(name, key);
       const { ifAbsent = false, hashes, signal } = options;
+      await pace.take(body.length, signal);
       return run(`store ${key}`, signal, () => storeWhole(place, key, body, { ifAbsent, hashes, signal }));
     },
     beginUpload: async (key, options) => {
       checkLocalKey(name, key);
-      return run(`begin the upload of ${key}`, options.signal, () => beginLocalUpload(place, key, options));
+      const upload = await run(`begin the upload of ${key}`, options.signal, () =>
+        beginLocalUpload(place, key, options),
+      );
+      return {
+        ...upload,
+        putSegment: async (number, body, hashes, signal) => {
+          await pace.take(body.length, signal);
+          return upload.putSegment(number, body, hashes, signal);
+        },
+      };
     },
     listUploads: async function* (prefix, signal) {
       checkPrefix(name, prefix);

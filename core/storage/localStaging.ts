@@ -29,15 +29,24 @@ export function isUploadId(locator: string): boolean {
 
 export async function createStaging(place: LocalPlace, key: string): Promise<string> {
   const id = randomUUID();
-  const facts = join(stagingPath(place, id), 'upload.json');
-  await makeFolders(place, `${OWN_FOLDER}/uploads/${id}/upload.json`);
-  const handle = await openFile(facts, O_WRONLY | O_CREAT | O_EXCL);
+  try {
+    await makeFolders(place, `${OWN_FOLDER}/uploads/${id}/upload.json`);
+    await noteFacts(join(stagingPath(place, id), 'upload.json'), key);
+    return id;
+  } catch (error) {
+    // A full disk takes the folder and an empty file, and then no byte. The first failure is the reason.
+    await removeStaging(place, id).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function noteFacts(path: string, key: string): Promise<void> {
+  const handle = await openFile(path, O_WRONLY | O_CREAT | O_EXCL);
   try {
     await writeFile(handle, JSON.stringify({ key, begunAt: new Date() }));
   } finally {
     await handle.close();
   }
-  return id;
 }
 
 /** An upload by its id; one that died before it could note its key is listed without one, so that it is swept too. */

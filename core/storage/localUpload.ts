@@ -22,6 +22,8 @@ const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 const WRITE_BACK_BYTES = 32 * 2 ** 20;
 /** How often a folder may vanish under a rename, removed by a delete next to it. */
 const RENAME_ATTEMPTS = 5;
+/** Milliseconds after which an upload without a key will never have one. */
+const STILLBORN_AGE = 10_000;
 
 export async function beginLocalUpload(place: LocalPlace, key: string, options: BeginUploadOptions): Promise<Upload> {
   const known = await resumeUpload(place, key, options);
@@ -57,9 +59,17 @@ export async function listLocalUploads(place: LocalPlace, prefix: string): Promi
   const uploads: PendingUpload[] = [];
   for (const id of await listStagings(place)) {
     const upload = await readStaging(place, id);
-    if (upload?.key.startsWith(prefix)) uploads.push(upload);
+    if (upload?.key.startsWith(prefix) || isStillborn(upload)) uploads.push(upload);
   }
   return uploads.toSorted((left, right) => left.begunAt.getTime() - right.begunAt.getTime());
+}
+
+/**
+ * Killed before it could note its key: it belongs to nobody, so whoever tidies up under any prefix takes it away. One
+ * that is only slow to be born would begin anew.
+ */
+function isStillborn(upload: PendingUpload | undefined): upload is PendingUpload {
+  return upload?.key === '' && Date.now() - upload.begunAt.getTime() > STILLBORN_AGE;
 }
 
 export async function abortLocalUpload(place: LocalPlace, locator: string): Promise<void> {

@@ -9,8 +9,11 @@ import {
 } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../errors.ts';
 import type { Backend, PutOptions, SegmentHashes, StoredObject } from './backend.ts';
+import type { LearnedProfile } from './probe/report.ts';
 import { checkKey, checkPrefix } from './keys.ts';
+import { createPace } from './pace.ts';
 import { connectS3, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
+import { addressInS3, copyWithinS3 } from './s3Copy.ts';
 import { openS3Download } from './s3Download.ts';
 import { isObjectMissing, s3CodeOf, s3StatusOf } from './s3Errors.ts';
 import type { S3BackendSettings } from './s3Profiles.ts';
@@ -18,8 +21,9 @@ import { beginS3Upload, type ObjectAccess } from './s3Upload.ts';
 import { abortS3Upload, listS3Uploads } from './s3Uploads.ts';
 
 /** A bucket of an S3-compatible service as a backend. Throws InvalidConfiguration; connects on first use. */
-export function openS3Backend(name: string, settings: S3BackendSettings): Backend {
-  const s3 = connectS3(name, settings);
+export function openS3Backend(name: string, settings: S3BackendSettings, learned?: LearnedProfile): Backend {
+  const pace = createPace(settings.bandwidth ?? null);
+  const s3 = connectS3(name, settings, pace, learned);
   const head = headWith(s3);
   const objects: ObjectAccess = {
     head,
@@ -30,6 +34,7 @@ export function openS3Backend(name: string, settings: S3BackendSettings): Backen
   return {
     name,
     type: 's3',
+    pace,
     put: async (key, body, options = {}) => {
       checkKey(name, s3.prefix + key);
       return put(s3, head, key, body, options);
@@ -62,6 +67,11 @@ export function openS3Backend(name: string, settings: S3BackendSettings): Backen
           .send(new DeleteObjectCommand({ Bucket: s3.bucket, Key: s3.prefix + key }), options)
           .catch(ignoreMissing),
       );
+    },
+    addressOf: (key) => addressInS3(s3, key),
+    copyWithin: async (from, key, bytes, signal) => {
+      checkKey(name, s3.prefix + key);
+      return copyWithinS3(s3, head, from, key, bytes, signal);
     },
     // No S3 service tells how much room there is.
     capacity: async () => undefined,

@@ -2,13 +2,16 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { createHash } from 'node:crypto';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { HoldfastError } from '../errors.ts';
+import { isHoldfastError } from '../errors.ts';
 import type { SegmentHashes } from './backend.ts';
+import type { Pace } from './pace.ts';
+import { credentialSource, mayBeCredentials, type CredentialSource } from './s3Credentials.ts';
+import type { LearnedProfile } from './probe/report.ts';
 import { s3Error } from './s3Errors.ts';
+import { paceBodies } from './s3Pace.ts';
 import { s3ProfileOf, type S3BackendSettings, type S3Profile } from './s3Profiles.ts';
+import { s3Retry, type S3Retry } from './s3Retry.ts';
 
-/** Tries of one request, the first included; with the SDK's backoff they take a few seconds. */
-const MAXIMUM_ATTEMPTS = 4;
 const CONNECTION_TIMEOUT = 10_000;
 const MAXIMUM_SOCKETS = 64;
 
@@ -24,25 +27,34 @@ export interface S3Connection {
   readonly client: S3Client;
   /** The same without an idle time-out on the socket: a download waits for whoever reads it. */
   readonly downloads: S3Client;
+  readonly retry: S3Retry;
+  readonly credentials: CredentialSource;
 }
 
 export interface RequestOptions {
   readonly abortSignal?: AbortSignal;
 }
 
-export function connectS3(backend: string, settings: S3BackendSettings): S3Connection {
-  const profile = s3ProfileOf(backend, settings);
+export function connectS3(
+  backend: string,
+  settings: S3BackendSettings,
+  pace: Pace,
+  learned?: LearnedProfile,
+): S3Connection {
+  const profile = s3ProfileOf(backend, settings, learned);
   const { requestTimeout } = settings;
   const agentOptions = { keepAlive: true, maxSockets: MAXIMUM_SOCKETS };
   const agents = { httpAgent: new HttpAgent(agentOptions), httpsAgent: new HttpsAgent(agentOptions) };
   const connectionTimeout = Math.min(requestTimeout, CONNECTION_TIMEOUT);
+  const credentials = credentialSource(backend, settings);
+  const retry = s3Retry(backend);
   const common: S3ClientConfig = {
     region: profile.region,
     ...(profile.endpoint !== undefined && { endpoint: profile.endpoint }),
     forcePathStyle: profile.pathStyle,
-    ...credentialsOf(backend, settings),
-    maxAttempts: MAXIMUM_ATTEMPTS,
-    retryMode: 'standard',
+    credentials: credentials.provider,
+    // One for both clients: throttling is about who asks, not about what for.
+    retryStrategy: retry.strategy,
     // Otherwise the SDK adds CRC32 headers of its own, which B2 refuses, and hashes every body once more.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -55,9 +67,9 @@ export function connectS3(backend: string, settings: S3BackendSettings): S3Conne
   });
   const downloads = new S3Client({
     ...common,
-    credentials: client.config.credentials,
     requestHandler: { ...agents, connectionTimeout, requestTimeout, throwOnRequestTimeout: true },
   });
+  paceBodies(client, pace);
   const prefix = settings.prefix.replace(/^\/+|\/+$/g, '');
   return {
     backend,
@@ -67,10 +79,15 @@ export function connectS3(backend: string, settings: S3BackendSettings): S3Conne
     profile,
     client,
     downloads,
+    retry,
+    credentials,
   };
 }
 
-/** Runs one request; what it throws becomes a HoldfastError, or the signal's reason once that has aborted. */
+/**
+ * Runs one request; what it throws becomes a HoldfastError, or the signal's reason once that has aborted. Where the
+ * credentials may be why it was refused, it is sent once more with those that have taken their place meanwhile.
+ */
 export async function request<Result>(
   s3: S3Connection,
   action: string,
@@ -80,10 +97,31 @@ export async function request<Result>(
 ): Promise<Result> {
   signal?.throwIfAborted();
   try {
-    return await send(signal ? { abortSignal: signal } : {});
+    return await sendWithCurrentCredentials(s3, () => send(signal ? { abortSignal: signal } : {}));
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
-    throw s3Error(error, { backend: s3.backend, bucket: s3.bucket, action, key: s3.prefix + key });
+    const { backend, bucket, credentials, retry } = s3;
+    throw s3Error(error, {
+      backend,
+      bucket,
+      action,
+      key: s3.prefix + key,
+      retryAfter: retry.quietFor(),
+      renewable: credentials.renewable,
+    });
+  }
+}
+
+async function sendWithCurrentCredentials<Result>(
+  { credentials }: S3Connection,
+  send: () => Promise<Result>,
+): Promise<Result> {
+  const used = credentials.generation();
+  try {
+    return await send();
+  } catch (error) {
+    if (isHoldfastError(error) || !mayBeCredentials(error) || !(await credentials.renew(used))) throw error;
+    return send();
   }
 }
 
@@ -129,17 +167,4 @@ export function newObjectOptions({ storageClass, serverSideEncryption }: S3Backe
     ...(storageClass !== undefined && { StorageClass: storageClass as 'STANDARD' }),
     ...(serverSideEncryption !== undefined && { ServerSideEncryption: serverSideEncryption }),
   };
-}
-
-function credentialsOf(backend: string, settings: S3BackendSettings) {
-  const { accessKeyId, secretAccessKey, sessionToken } = settings;
-  if (accessKeyId === undefined && secretAccessKey === undefined) return {};
-  if (accessKeyId === undefined || secretAccessKey === undefined) {
-    throw new HoldfastError(
-      'InvalidConfiguration',
-      `backend ${backend}: only one of accessKeyId and secretAccessKey is set`,
-      { advice: 'Set both, or neither to use the default AWS credential chain.' },
-    );
-  }
-  return { credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) } };
 }

@@ -8,6 +8,10 @@ export interface S3Action {
   readonly action: string;
   /** The full key in the bucket, or a prefix. */
   readonly key: string;
+  /** Milliseconds for which the service asked to be left alone. */
+  readonly retryAfter?: number;
+  /** Whether the credentials are somewhere where they can be replaced. */
+  readonly renewable?: boolean;
 }
 
 interface Meaning {
@@ -18,9 +22,10 @@ interface Meaning {
 }
 
 /** The error of the SDK, of the service or of the network in Holdfast's words. Errors of our own pass unchanged. */
-export function s3Error(error: unknown, { backend, bucket, action, key }: S3Action): HoldfastError {
+export function s3Error(error: unknown, doing: S3Action): HoldfastError {
   if (error instanceof HoldfastError) return error;
-  const { type, what, advice, retryable } = meaningOf(error, bucket);
+  const { backend, bucket, action, key, retryAfter } = doing;
+  const { type, what, advice, retryable } = meaningOf(error, doing);
   const code = s3CodeOf(error);
   // What the SDK says of a body it cannot parse is for who has its source at hand.
   const message = isNoS3Answer(error) ? '' : messageOf(error);
@@ -29,7 +34,12 @@ export function s3Error(error: unknown, { backend, bucket, action, key }: S3Acti
     type,
     `backend ${backend}: cannot ${action} ${bucket}/${key}: ` +
       [what, said.length > 0 && `(${said.join(': ')})`].filter(Boolean).join(' '),
-    { cause: plainCause(error), ...(advice && { advice }), ...(retryable !== undefined && { retryable }) },
+    {
+      cause: plainCause(error),
+      ...(advice && { advice }),
+      ...(retryable !== undefined && { retryable }),
+      ...(retryAfter && { retryAfter }),
+    },
   );
 }
 
@@ -60,10 +70,10 @@ export function isObjectMissing(error: unknown): boolean {
 }
 
 /** Codes as in "Error responses" of the Amazon S3 API reference, and those of R2, B2 and the network. */
-const MEANINGS: Readonly<Record<string, (bucket: string) => Meaning>> = {
+const MEANINGS: Readonly<Record<string, (doing: S3Action) => Meaning>> = {
   NoSuchKey: () => ({ type: 'ObjectMissing', what: 'there is no such object' }),
   NotFound: () => ({ type: 'ObjectMissing', what: 'there is no such object' }),
-  NoSuchBucket: (bucket) => ({
+  NoSuchBucket: ({ bucket }) => ({
     type: 'BackendRefused',
     what: 'there is no such bucket',
     advice: `Create the bucket ${bucket}, or correct bucket, region and endpoint of the backend.`,
@@ -93,6 +103,7 @@ const MEANINGS: Readonly<Record<string, (bucket: string) => Meaning>> = {
   AllAccessDisabled: denied,
   AccountProblem: denied,
   ExpiredToken: expired,
+  ExpiredTokenException: expired,
   TokenRefreshRequired: expired,
   InvalidToken: expired,
   CredentialsProviderError: () => ({
@@ -138,13 +149,31 @@ const MEANINGS: Readonly<Record<string, (bucket: string) => Meaning>> = {
   }),
 };
 
+/** "Error responses" of the Amazon S3 API reference: RequestTimeTooSkewed. */
+const TOLERATED_CLOCK_DIFFERENCE = 15 * 60_000;
+/** What the SDK calls a refusal without a body is no reason. */
+const NAMED_REASONS = /^(?!Forbidden$|BadRequest$|Unknown|\d+$)./;
+
+/** Milliseconds between this host's clock and the date of the service's answer. */
+function clockDifference(error: unknown): number {
+  const response = error instanceof Error && '$response' in error ? error.$response : undefined;
+  const date = (response as { headers?: Record<string, string> } | undefined)?.headers?.['date'];
+  const difference = Math.abs(Date.now() - Date.parse(date ?? ''));
+  return Number.isNaN(difference) ? 0 : difference;
+}
+
 /** Statuses that may pass: time-outs, conflicts, throttling and every failure of the server itself. */
 const PASSING_STATUSES = new Set([408, 409, 425, 429]);
 
-function meaningOf(error: unknown, bucket: string): Meaning {
-  const known = MEANINGS[s3CodeOf(error)] ?? MEANINGS[codeOf(error) ?? ''];
-  if (known) return known(bucket);
+function meaningOf(error: unknown, doing: S3Action): Meaning {
   const status = s3StatusOf(error);
+  const refused = status === 400 || status === 403;
+  // The answer to a HEAD has no body to name the reason; its date does.
+  if (refused && !NAMED_REASONS.test(s3CodeOf(error)) && clockDifference(error) > TOLERATED_CLOCK_DIFFERENCE) {
+    return clockWrong();
+  }
+  const known = MEANINGS[s3CodeOf(error)] ?? MEANINGS[codeOf(error) ?? ''];
+  if (known) return known(doing);
   if (status === 403) return denied();
   if (status === 507) return full();
   // A server that lacks a function will not have it on the next try either (RFC 9110, section 15.6.2).
@@ -179,11 +208,13 @@ function denied(): Meaning {
   };
 }
 
-function expired(): Meaning {
+/** Whoever renews credentials in a file may be a little late. */
+function expired({ renewable }: S3Action): Meaning {
   return {
     type: 'BackendRefused',
     what: 'the session token has expired or is not valid',
     advice: 'Renew the temporary credentials of the backend, or use a long-lived access key.',
+    ...(renewable && { retryable: true }),
   };
 }
 

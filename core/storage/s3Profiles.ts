@@ -1,14 +1,18 @@
 import type { S3BackendConfiguration } from '../config/schema.ts';
 import { HoldfastError } from '../errors.ts';
+import type { LearnedProfile } from './probe/report.ts';
 
-/** An S3 backend's configuration with its secrets' values in place of their references. */
-export interface S3BackendSettings extends Omit<
-  S3BackendConfiguration,
-  'accessKeyId' | 'secretAccessKey' | 'sessionToken'
-> {
+/** Values of the secrets that say who one is. */
+export interface S3Credentials {
   readonly accessKeyId?: string | undefined;
   readonly secretAccessKey?: string | undefined;
   readonly sessionToken?: string | undefined;
+}
+
+/** An S3 backend's configuration with its secrets' values in place of their references. */
+export interface S3BackendSettings extends Omit<S3BackendConfiguration, keyof S3Credentials>, S3Credentials {
+  /** Reads the secrets again, where they can have changed since. */
+  readonly renewCredentials?: (() => Promise<S3Credentials>) | undefined;
 }
 
 /** How one service differs from the others, on the wire. */
@@ -27,7 +31,8 @@ export interface S3Profile {
 }
 
 /**
- * The rules of a provider with what the configuration overrides. Throws InvalidConfiguration for what is missing.
+ * The rules of a provider, in their place what a probe of this very storage found, and over both what the configuration
+ * says. Throws InvalidConfiguration for what is missing.
  *
  * - aws: SHA-256 checksums; conditional writes since 2024 ("Add preconditions to S3 operations", S3 User Guide).
  * - r2: region `auto`, endpoint by account; SHA-256 as composite checksum and If-None-Match on PutObject stand in its
@@ -35,11 +40,14 @@ export interface S3Profile {
  * - b2: endpoint by region; answers 400 to `x-amz-checksum-*`, takes Content-MD5; no conditional write.
  * - generic: the headers of aws, but trusted less.
  */
-export function s3ProfileOf(backend: string, settings: S3BackendSettings): S3Profile {
+export function s3ProfileOf(backend: string, settings: S3BackendSettings, learned: LearnedProfile = {}): S3Profile {
   return {
     ...PROFILES[settings.provider](backend, settings),
+    ...(learned.checksum !== undefined && { checksum: learned.checksum }),
+    ...(learned.conditionalPut !== undefined && { conditionalPut: learned.conditionalPut }),
     ...(settings.pathStyle !== undefined && { pathStyle: settings.pathStyle }),
     ...(settings.checksum !== undefined && { checksum: settings.checksum }),
+    ...(settings.conditionalPut !== undefined && { conditionalPut: settings.conditionalPut }),
   };
 }
 

@@ -39,14 +39,16 @@ function uploadOf(
     locator: uploadId,
     putSegment: async (number, body, hashes, signal) => {
       refuseImpossible(s3, key, number, body.length, segmentSize);
-      const command = new UploadPartCommand({
-        ...target,
-        PartNumber: number,
-        Body: body,
-        ...integrityOf(s3.profile, body, hashes),
-      });
+      // A command is good for one sending; a request may take two.
+      const command = () =>
+        new UploadPartCommand({
+          ...target,
+          PartNumber: number,
+          Body: body,
+          ...integrityOf(s3.profile, body, hashes),
+        });
       const answer = await request(s3, `store segment ${number} of`, key, signal, (options) =>
-        s3.client.send(signWithHash(command, hashes.sha256), options),
+        s3.client.send(signWithHash(command(), hashes.sha256), options),
       );
       parts.set(number, { number, bytes: body.length, sha256: hashes.sha256, etag: answer.ETag ?? '' });
     },
@@ -83,7 +85,7 @@ async function completeParts(
 ): Promise<HoldfastError | undefined> {
   const withSha256 = s3.profile.checksum === 'sha256';
   const ordered = [...parts.values()].toSorted((left, right) => left.number - right.number);
-  const command = new CompleteMultipartUploadCommand({
+  const input = {
     ...target,
     MultipartUpload: {
       Parts: ordered.map(({ number, etag, sha256 }) => ({
@@ -92,9 +94,11 @@ async function completeParts(
         ...(withSha256 && sha256 !== undefined && { ChecksumSHA256: hexToBase64(sha256) }),
       })),
     },
-  });
+  };
   try {
-    await request(s3, 'complete', key, signal, (options) => s3.client.send(command, options));
+    await request(s3, 'complete', key, signal, (options) =>
+      s3.client.send(new CompleteMultipartUploadCommand(input), options),
+    );
     return undefined;
   } catch (error) {
     if (!isHoldfastError(error)) throw error;

@@ -1,13 +1,22 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HoldfastError } from '../errors.ts';
 import { freePort } from './freePort.ts';
-import { buildGoProgram } from './goBuild.ts';
-import { findOnPath, firstExecutable, programCache, type Environment } from './programPath.ts';
+import { bringGoTool, findGoTool, type GoTool } from './goTool.ts';
+import type { Environment } from './programPath.ts';
 import type { Say } from './say.ts';
 import { startServer, type RunningServer } from './server.ts';
 
-const VERSION = 'v1.7.0';
+const VERSITYGW: GoTool = {
+  program: 'versitygw',
+  variable: 'VERSITYGW_PATH',
+  what: 'versitygw, the S3 server of the demo and the tests',
+  module: 'github.com/versity/versitygw',
+  version: 'v1.7.0',
+  package: 'github.com/versity/versitygw/cmd/versitygw',
+  go: '1.24',
+  takes: 'about 2 minutes',
+  releases: 'https://github.com/versity/versitygw/releases',
+};
 const READY_TIMEOUT = 30_000;
 
 export interface VersitygwOptions {
@@ -32,29 +41,12 @@ export interface VersitygwServer extends RunningServer {
 
 /** The program: VERSITYGW_PATH, PATH, then what an earlier run built. Undefined when none has it. */
 export async function findVersitygw(environment: Environment): Promise<string | undefined> {
-  const named = environment['VERSITYGW_PATH'];
-  if (named) return named;
-  return (await findOnPath('versitygw', environment)) ?? (await firstExecutable([await builtProgram(environment)]));
+  return findGoTool(VERSITYGW, environment);
 }
 
 /** As `findVersitygw`, but builds it with Go first where it is missing. Rejects with `ToolMissing`. */
 export async function bringVersitygw(environment: Environment, say: Say): Promise<string> {
-  const found = await findVersitygw(environment);
-  if (found !== undefined) return found;
-  if ((await findOnPath('go', environment)) === undefined) throw missing();
-  const target = await builtProgram(environment);
-  say(`versitygw ${VERSION}, a small S3 server, is not here yet: building it with Go, once, about 2 minutes ...`);
-  await buildGoProgram(
-    {
-      module: `module holdfast.tools/versitygw\n\ngo 1.24\n\nrequire github.com/versity/versitygw ${VERSION}\n`,
-      package: 'github.com/versity/versitygw/cmd/versitygw',
-    },
-    target,
-    environment,
-  ).catch((cause: unknown) => {
-    throw missing(cause);
-  });
-  return target;
+  return bringGoTool(VERSITYGW, environment, say);
 }
 
 /**
@@ -93,26 +85,9 @@ export async function startVersitygw(options: VersitygwOptions): Promise<Versity
   return { ...server, endpoint, region, port, bucketsDirectory, versionsDirectory };
 }
 
-async function builtProgram(environment: Environment): Promise<string> {
-  return join(await programCache(environment), 'versitygw');
-}
-
 async function isHealthy(url: string): Promise<boolean> {
   return fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
     (response) => response.ok,
     () => false,
-  );
-}
-
-function missing(cause?: unknown): HoldfastError {
-  return new HoldfastError(
-    'ToolMissing',
-    'versitygw, the S3 server of the demo and the tests, is not on this machine',
-    {
-      advice:
-        `Install Go 1.24 or newer and try again, or put versitygw ${VERSION} on PATH or into VERSITYGW_PATH ` +
-        '(https://github.com/versity/versitygw/releases).',
-      cause,
-    },
   );
 }

@@ -13,6 +13,8 @@ export const verifyInput = z.strictObject({
   depth: z.enum(VERIFY_DEPTHS).optional(),
   /** Unset: every backend that holds a copy, or should. */
   backends: z.array(z.string().min(1)).min(1).optional(),
+  /** False: a copy that is missing or damaged is reported, and left as it is. */
+  heal: z.boolean().optional(),
 });
 
 export const VERIFY_INPUT_EXAMPLE = '{"backup": "20261120T020000Z-7f3k9q", "depth": "opened"}';
@@ -56,6 +58,8 @@ export interface VerifyResult {
   readonly passed: boolean;
   readonly copies: readonly CopyVerdict[];
   readonly warnings: readonly string[];
+  /** Workflow id of the heal that was told of what is wrong. */
+  readonly heal?: string;
 }
 
 /** Answer of the query `progress`. */

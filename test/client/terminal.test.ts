@@ -31,6 +31,7 @@ test('every error type has the exit code of the contract', () => {
     InvalidInput: 2,
     InvalidConfiguration: 2,
     RefusedForSafety: 4,
+    SourceBusy: 4,
     Cancelled: 130,
   };
   for (const type of Object.keys(ERROR_TYPES) as ErrorType[]) {

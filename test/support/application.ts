@@ -69,6 +69,8 @@ export interface WorkerOptions {
   /** Of the command, e.g. `--embedded`. */
   readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Path of a spool of its own, as a worker on another host has. */
+  readonly spool?: string;
 }
 
 export interface RunningWorker extends RunningServer {
@@ -138,10 +140,15 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       workers += 1;
       const logFile = join(home, `worker-${workers}.log`);
       const log = () => readFile(logFile, 'utf8');
+      const ownConfig = how.spool === undefined ? config : join(home, `worker-${workers}.yaml`);
+      if (how.spool !== undefined) {
+        const spool = { ...settings.spool, path: how.spool };
+        await writeFile(ownConfig, stringify({ ...settings, spool }), { mode: 0o600 });
+      }
       const worker = await startServer({
         name: 'The worker',
         command: HOLDFAST,
-        args: ['--config', config, ...(how.arguments ?? []), 'worker', ...(how.flags ?? [])],
+        args: ['--config', ownConfig, ...(how.arguments ?? []), 'worker', ...(how.flags ?? [])],
         environment: { HOME: home, ...environment, ...how.environment },
         workingDirectory: home,
         logFile,
@@ -154,7 +161,7 @@ export async function createApplication(scope: Scope, options: ApplicationOption
       return { ...worker, log };
     },
     writeSecret,
-    temporal: () => (client ??= connectClient(scope)),
+    temporal: () => (client ??= connectClient(scope, settings.temporal.address ?? testTemporal().address)),
     useCatalog: (use) => withCatalog(urlOf(catalogDatabase), use),
     spooledBytes: () => segmentBytes(join(home, 'spool')),
     leftBehind: async () => {
@@ -239,13 +246,20 @@ async function firstSettings(ground: Ground): Promise<Application['settings']> {
       },
     },
     plans: {
-      shop: { source: 'shop', backends: ['local', 'near', 'far'], copies: { required: 2 }, encryptTo: ['ops'] },
+      shop: {
+        source: 'shop',
+        backends: ['local', 'near', 'far'],
+        copies: { required: 2 },
+        encryptTo: ['ops'],
+        // An hour, as it is otherwise, would be long for a test that takes a storage away.
+        uploads: { retryFor: '10s' },
+      },
     },
   };
 }
 
-async function connectClient(scope: Scope): Promise<Client> {
-  const { address, namespace } = testTemporal();
+async function connectClient(scope: Scope, address: string): Promise<Client> {
+  const { namespace } = testTemporal();
   const connection = await Connection.connect({ address });
   scope.after(() => connection.close());
   return new Client({ connection, namespace });

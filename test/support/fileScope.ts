@@ -1,4 +1,4 @@
-import { after } from 'node:test';
+import { after as afterFile, type TestContext } from 'node:test';
 import type { Scope } from './directories.ts';
 
 /**
@@ -6,6 +6,15 @@ import type { Scope } from './directories.ts';
  * before its database is dropped.
  */
 export function fileScope(): Scope {
+  return reversed((release) => afterFile(release));
+}
+
+/** The same for what one test has to itself. */
+export function testScope(t: TestContext): Scope {
+  return reversed((release) => t.after(release));
+}
+
+function reversed(after: (release: () => Promise<void>) => void): Scope {
   const releases: (() => Promise<void>)[] = [];
   after(async () => {
     for (const release of releases.toReversed()) await release();

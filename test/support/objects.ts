@@ -1,13 +1,22 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { testS3 } from './servers.ts';
 
 /** What lies on a storage, read past Holdfast: keys below the backend's prefix, and their bytes. */
 export interface Store {
+  keys(): Promise<string[]>;
   objects(): Promise<Map<string, Buffer>>;
   /** Everything that is there and is no object: uploads under way, files of unfinished writes. */
   leftovers(): Promise<string[]>;
+  /** Removes every object whose key begins so. */
+  remove(prefix: string): Promise<void>;
 }
 
 const MANIFEST = /^[^/]+\/[^/]+\/[^/]+\/manifest\.json$/;
@@ -19,12 +28,15 @@ export function directoryStore(path: string): Store {
     return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
   };
   const keyOf = (file: string) => relative(path, file);
+  const keys = async () => (await files()).map(keyOf).filter(isObject).toSorted();
   return {
-    objects: async () => {
-      const found = (await files()).filter((file) => isObject(keyOf(file))).toSorted();
-      return new Map(await Promise.all(found.map(async (file) => [keyOf(file), await readFile(file)] as const)));
-    },
+    keys,
+    objects: async () =>
+      new Map(await Promise.all((await keys()).map(async (key) => [key, await readFile(join(path, key))] as const))),
     leftovers: async () => (await files()).map(keyOf).filter((key) => !isObject(key)),
+    remove: async (prefix) => {
+      for (const key of await keys()) if (key.startsWith(prefix)) await rm(join(path, key));
+    },
   };
 }
 
@@ -36,23 +48,34 @@ export function bucketStore(bucket: string, server: ReturnType<typeof testS3> = 
   const { endpoint, region, accessKeyId, secretAccessKey } = server;
   const withClient = async <Result>(use: (client: S3Client) => Promise<Result>): Promise<Result> => {
     const credentials = { accessKeyId, secretAccessKey };
-    const client = new S3Client({ endpoint, region, forcePathStyle: true, credentials });
+    // What was damaged on purpose is read, too.
+    const responseChecksumValidation = 'WHEN_REQUIRED';
+    const client = new S3Client({ endpoint, region, forcePathStyle: true, credentials, responseChecksumValidation });
     try {
       return await use(client);
     } finally {
       client.destroy();
     }
   };
+  const listKeys = async (client: S3Client): Promise<string[]> => {
+    const { Contents = [], IsTruncated } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
+    if (IsTruncated) throw new Error(`the bucket ${bucket} holds more objects than a test should make`);
+    return Contents.map(({ Key = '' }) => Key).toSorted();
+  };
   return {
+    keys: () => withClient(listKeys),
     objects: () =>
       withClient(async (client) => {
-        const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
-        const keys = Contents.map(({ Key = '' }) => Key).toSorted();
-        const bodies = keys.map(async (key) => {
+        const bodies = (await listKeys(client)).map(async (key) => {
           const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
           return [key, Buffer.from((await Body?.transformToByteArray()) ?? [])] as const;
         });
         return new Map(await Promise.all(bodies));
+      }),
+    remove: (prefix) =>
+      withClient(async (client) => {
+        for (const key of await listKeys(client))
+          if (key.startsWith(prefix)) await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
       }),
     leftovers: () =>
       withClient(async (client) => {

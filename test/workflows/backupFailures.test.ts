@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import { listBackups } from '../../core/catalog/read.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
+import { assertInputRefused } from '../support/refusedInput.ts';
 import { createBucket, createDatabase, type TestDatabase } from '../support/servers.ts';
 
 /** Backups that cannot go well: what is said, with which exit code, and that nothing is left behind. */
@@ -55,7 +54,12 @@ before(async () => {
     treeless: { files: { media: { path: join(app.home, 'not-mounted') } } },
     bare: { files: { media: { path: app.temporary, exclude: ['*'] } } },
   });
-  const plan = { backends: ['local', 'near', 'far'], copies: { required: 2 }, encryptTo: ['ops'] };
+  const plan = {
+    backends: ['local', 'near', 'far'],
+    copies: { required: 2 },
+    encryptTo: ['ops'],
+    uploads: { retryFor: '10s' },
+  };
   settings.plans = {
     ...settings.plans,
     ...Object.fromEntries(Object.keys(settings.sources).map((source) => [source, { ...plan, source }])),
@@ -214,19 +218,7 @@ describe('what makes no sense', { concurrency: 3 }, () => {
   };
   for (const [what, { args, message }] of Object.entries(inputs)) {
     test(`ends a run that was started by hand with InvalidInput: ${what}`, async () => {
-      const client = await app.temporal();
-      const run = client.workflow.execute('backup', {
-        args,
-        taskQueue: app.settings.temporal.taskQueue,
-        workflowId: `test-${randomBytes(6).toString('hex')}`,
-        workflowRunTimeout: '30s',
-      });
-      await assert.rejects(run, (error: unknown) => {
-        assert.ok(error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure, String(error));
-        assert.equal(error.cause.type, 'InvalidInput');
-        assert.match(error.cause.message, message);
-        return true;
-      });
+      await assertInputRefused(app, 'backup', args, message);
     });
   }
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
@@ -44,10 +45,41 @@ test('a verification replays', async () => {
   await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
 });
 
-for (const name of ['backup-0.1.0', 'backup-degraded-0.1.0']) {
+test('a sweep replays, and the longest list it may give keeps its payload under 100 KB', async () => {
+  const longAgo = new Date('2026-01-01');
+  const settings = app.settings.backends['local'];
+  assert.ok(settings?.type === 'local');
+  for (let index = 0; index < 200; index += 1) {
+    const id = `20260101T020000Z-${String(index).padStart(6, '0')}`;
+    for (const [root, source] of [
+      [settings.path, 'shop/manual'],
+      [settings.path, `${'unknown'.repeat(9)}/pre-restore`],
+    ] as const) {
+      const file = join(root, source, id, 'database.dump.zst.enc');
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, 'x');
+      await utimes(file, longAgo, longAgo);
+    }
+  }
+  const swept = await app.ask('sweep', '--backend', 'local');
+  assert.equal(swept.code, 0, JSON.stringify(swept.document));
+  const { workflowId, reports } = swept.document as { workflowId: string; reports: { unlisted: number }[] };
+  assert.ok(reports.some(({ unlisted }) => unlisted > 200));
+  const history = await (await app.temporal()).workflow.getHandle(workflowId).fetchHistory();
+  const largest = largestPayload(history);
+  assert.ok(largest > 20_000 && largest < 100_000, `${largest} bytes`);
+  await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
+});
+
+const released = {
+  'backup-0.1.0': 'backup-shop',
+  'backup-degraded-0.1.0': 'backup-shop',
+  'heal-0.1.0': 'heal-shop@holdfast',
+};
+for (const [name, workflowId] of Object.entries(released)) {
   test(`the history of a released version replays: ${name}`, async () => {
     const history = await recorded(name);
-    await Worker.runReplayHistory({ workflowBundle }, history, 'backup-shop');
+    await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
   });
 }
 

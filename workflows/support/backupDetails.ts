@@ -1,5 +1,5 @@
 import { formatBytes, formatDuration } from '../../core/format.ts';
-import type { BackupProgress, BackupResult } from '../../core/backup/run.ts';
+import type { BackupProgress, BackupResult, CopyProgress } from '../../core/backup/run.ts';
 
 /** The run's story for the Web UI, in the Markdown that its current details show. */
 export function describeProgress(progress: BackupProgress, end?: BackupResult): string {
@@ -7,6 +7,7 @@ export function describeProgress(progress: BackupProgress, end?: BackupResult): 
     `### Backup ${progress.id} of ${progress.source}: ${end?.state ?? progress.phase}`,
     '',
     ...verdictOf(end),
+    ...waitingLines(progress),
     [
       progress.plan && `plan ${progress.plan}`,
       `${end ? 'ran' : 'running'} for ${formatDuration(progress.elapsed)}`,
@@ -29,7 +30,7 @@ export function describeProgress(progress: BackupProgress, end?: BackupResult): 
   if (progress.copies.length > 0) {
     lines.push('| backend | state | uploaded | read back |', '| --- | --- | --- | --- |');
     for (const copy of progress.copies) {
-      const state = copy.problem ? `${copy.state}: ${inCell(copy.problem)}` : copy.state;
+      const state = copy.problem ? `${copy.state}: ${inCell(copy.problem)}` : copy.state + paceOf(copy);
       lines.push(
         `| ${copy.backend} | ${state} | ${formatBytes(copy.uploadedBytes)} | ${formatBytes(copy.verifiedBytes)} |`,
       );
@@ -38,6 +39,17 @@ export function describeProgress(progress: BackupProgress, end?: BackupResult): 
   }
   for (const warning of progress.warnings) lines.push(`- ${inCell(warning)}`);
   return lines.join('\n');
+}
+
+function waitingLines({ source, waitingFor }: BackupProgress): string[] {
+  if (waitingFor === undefined) return [];
+  const { purpose, workflowId, since } = waitingFor;
+  return [`Waits for the ${purpose} \`${workflowId}\`, which has been working on ${source} since ${since}.`, ''];
+}
+
+function paceOf({ state, bandwidth }: CopyProgress): string {
+  if (bandwidth === undefined || state !== 'uploading') return '';
+  return bandwidth === null ? ', no limit' : `, at most ${formatBytes(bandwidth)}/s`;
 }
 
 function verdictOf(end: BackupResult | undefined): string[] {

@@ -1,3 +1,4 @@
+import type { BandwidthLimits } from '../../core/backup/bandwidth.ts';
 import type {
   BackupAssignment,
   BackupPhase,
@@ -10,13 +11,15 @@ import type {
   SealedBackup,
   StepProblem,
 } from '../../core/backup/run.ts';
+import type { LockHolder } from '../../core/lockHolder.ts';
 
 /** What the workflow knows of its run while it runs. */
 export interface BackupRun {
-  readonly id: string;
+  id: string;
   readonly source: string;
-  readonly startedAt: Date;
+  startedAt: Date;
   phase: BackupPhase;
+  waitingFor?: LockHolder;
   assignment?: BackupAssignment;
   /** Milliseconds since the epoch. */
   dumpBegun?: number;
@@ -25,6 +28,8 @@ export interface BackupRun {
   parts: readonly PartProgress[];
   problem?: StepProblem;
   readonly warnings: string[];
+  /** What an operator set for this run. */
+  readonly bandwidth: BandwidthLimits;
 }
 
 export interface CopyRun {
@@ -40,12 +45,29 @@ export interface CopyRun {
 }
 
 export function beginRun(id: string, source: string, startedAt: Date): BackupRun {
-  return { id, source, startedAt, phase: 'preflight', copies: [], parts: [], warnings: [] };
+  return { id, source, startedAt, phase: 'preflight', copies: [], parts: [], warnings: [], bandwidth: {} };
+}
+
+/** What was found out or done so far does not count: the backup begins now, under another id. Warnings stay. */
+export function beginAgain(run: BackupRun, id: string, now: Date): void {
+  run.id = id;
+  run.startedAt = now;
+  run.copies = [];
+  run.parts = [];
+  delete run.waitingFor;
+  delete run.assignment;
+  delete run.dumpBegun;
+  delete run.sealed;
+}
+
+/** What was said before is not said again. */
+export function warn(run: BackupRun, ...warnings: readonly string[]): void {
+  run.warnings.push(...warnings.filter((warning) => !run.warnings.includes(warning)));
 }
 
 export function assign(run: BackupRun, assignment: BackupAssignment): void {
   run.assignment = assignment;
-  run.warnings.push(...assignment.warnings);
+  warn(run, ...assignment.warnings);
   run.copies = assignment.backends.map((backend) => ({
     backend,
     state: 'waiting',
@@ -73,6 +95,7 @@ export function progressOf(run: BackupRun, now: number): BackupProgress {
     id: run.id,
     source: run.source,
     phase: run.phase,
+    ...(run.waitingFor && { waitingFor: run.waitingFor }),
     ...(run.assignment && { plan: run.assignment.plan }),
     parts: run.parts,
     copies: run.copies.map((copy) => ({
@@ -80,6 +103,7 @@ export function progressOf(run: BackupRun, now: number): BackupProgress {
       state: copy.state,
       uploadedBytes: copy.uploadedBytes,
       verifiedBytes: copy.verifiedBytes,
+      ...(run.bandwidth[copy.backend] !== undefined && { bandwidth: run.bandwidth[copy.backend] ?? null }),
       ...(copy.problem && { problem: copy.problem.message }),
     })),
     elapsed,

@@ -5,6 +5,7 @@ import {
   isCancellation,
   TimeoutFailure,
 } from '@temporalio/workflow';
+import { TimeoutType } from '@temporalio/common';
 import type { StepProblem } from '../../core/backup/run.ts';
 import { ERROR_TYPES, type ErrorType } from '../../core/errors.ts';
 
@@ -21,6 +22,7 @@ export function problemOf(error: unknown): StepProblem {
     };
   }
   if (cause instanceof TimeoutFailure) {
+    if (cause.timeoutType === TimeoutType.SCHEDULE_TO_START) return HOST_GONE;
     const step = error instanceof ActivityFailure ? error.activityType : 'step';
     return {
       type: 'Stalled',
@@ -31,6 +33,12 @@ export function problemOf(error: unknown): StepProblem {
   if (cause instanceof CancelledFailure) return { type: 'Cancelled', message: 'Stopped on request.' };
   return { type: 'Unexpected', message: cause instanceof Error ? cause.message : String(cause) };
 }
+
+const HOST_GONE: StepProblem = {
+  type: 'HostGone',
+  message: "No worker served the run's spool in time: its host is gone.",
+  advice: 'Start the worker there again, or look why it cannot reach Temporal.',
+};
 
 function adviceOf(failure: ApplicationFailure): string | undefined {
   const [detail] = failure.details ?? [];

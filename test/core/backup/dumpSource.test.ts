@@ -35,6 +35,8 @@ async function dumpOf(t: TestContext): Promise<{ options: DumpSourceOptions; spo
     requiredCopies: 1,
     canOpen: true,
     spoolQueue: 'spool',
+    host: 'here',
+    takeoverAfter: 300_000,
     warnings: [],
     acceptShrink: false,
     environment: [],

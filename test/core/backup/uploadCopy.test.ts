@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type TestContext } from 'node:test';
 import { uploadCopy, type UploadCopyOptions } from '../../../core/backup/uploadCopy.ts';
-import { HoldfastError } from '../../../core/errors.ts';
+import { HoldfastError, isHoldfastError } from '../../../core/errors.ts';
 import { beginAttempt, type AttemptWriter } from '../../../core/spool/attemptWriter.ts';
 import { openSpool, type Spool } from '../../../core/spool/spool.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
@@ -186,7 +186,7 @@ test('an upload that is cancelled while it waits for the dump ends at once with 
   await attempt.close();
 });
 
-test('[16] a segment that changed in the spool is refused by the backend, not stored', async (t) => {
+test('[12] [16] a segment that changed in the spool is refused by the backend, not stored, and not tried for hours', async (t) => {
   const here = await place(t);
   const attempt = await beginAttempt(here.spool, BACKUP);
   await writePart(attempt, 'database.dump.zst.enc', randomBytes(3 * SEGMENT));
@@ -201,7 +201,7 @@ test('[16] a segment that changed in the spool is refused by the backend, not st
   await attempt.close();
   await assert.rejects(
     uploadCopy(optionsFor(here, t)),
-    (error) => error instanceof HoldfastError && error.type === 'ObjectDamaged',
+    (error) => isHoldfastError(error, 'SpoolFailed') && !error.retryable && /Segment 2 of/.test(error.message),
   );
   assert.deepEqual(await Array.fromAsync(here.backend.list('')), []);
 });

@@ -153,9 +153,10 @@ test('[20] a verification that finds a copy damaged makes the backup degraded, a
 test('several processes may migrate at once; each ends with the same schema', async (t) => {
   const url = await catalogUrl(t);
   const ran = await Promise.all([1, 2, 3].map(() => withCatalog(url, migrateCatalog)));
-  assert.deepEqual(ran.flat(), ['0001_backups']);
-  const state = await withCatalog(url, migrationState);
-  assert.deepEqual(state, { applied: ['0001_backups'], pending: [], unknown: [] });
+  const { applied, ...rest } = await withCatalog(url, migrationState);
+  assert.equal(applied[0], '0001_backups');
+  assert.deepEqual(ran.flat(), applied, 'each ran once');
+  assert.deepEqual(rest, { pending: [], unknown: [] });
 });
 
 test('a schema newer than this release is refused and not touched', async (t) => {

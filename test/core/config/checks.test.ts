@@ -73,7 +73,7 @@ const MISTAKES: readonly (readonly [string, (configuration: Spoilable) => void, 
   [
     'an unknown key like no other',
     (c) => Object.assign(c.spool, { colour: 1 }),
-    /^spool\.colour: unknown key; expected one of path, limit, segmentSize$/,
+    /^spool\.colour: unknown key; expected one of path, limit, takeoverAfter, segmentSize$/,
   ],
   [
     'a key of another variant',
@@ -221,6 +221,24 @@ const MISTAKES: readonly (readonly [string, (configuration: Spoilable) => void, 
     'a prefix that climbs',
     (c) => (c.backends['r2'] = { type: 's3', provider: 'r2', accountId: 'a', bucket: 'shop', prefix: '../x' }),
     /^backends\.r2\.prefix: expected path elements/,
+  ],
+  [
+    'a bandwidth of nothing',
+    (c) => Object.assign(c.backends['local'] ?? {}, { bandwidth: 0 }),
+    /^backends\.local\.bandwidth: expected at least 1 byte a second; to stop uploads, pause the schedule/,
+  ],
+  [
+    'a spool that cannot hold two segments',
+    (c) => Object.assign(c.spool, { limit: '15MiB' }),
+    /^spool\.limit: expected at least 16\.0 MiB, 2 segments of 8\.00 MiB$/,
+  ],
+  [
+    'a spool too small for the parts that are written at once',
+    (c) => {
+      Object.assign(c.spool, { limit: '40MiB' });
+      Object.assign(c.plans['daily'] ?? {}, { jobs: 2 });
+    },
+    /^spool\.limit: expected at least 48\.0 MiB, 6 segments .* for plan daily with jobs: 2$/,
   ],
 ];
 

@@ -82,3 +82,11 @@ test('an abort ends the program and the wait for its next chunk', async () => {
   await assert.rejects(finished, /enough/);
   await reading;
 });
+
+test('an abort ends the wait for a reader though the program is long gone', async () => {
+  const abort = new AbortController();
+  const { finished, gone } = await startProducer({ ...shell('seq 1 1000'), signal: abort.signal });
+  await gone;
+  abort.abort(new Error('enough'));
+  await assert.rejects(finished, /enough/);
+});

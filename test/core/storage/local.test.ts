@@ -10,6 +10,7 @@ import {
   readFile,
   rmdir,
   symlink,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -100,6 +101,21 @@ test('no symbolic link below the root is followed', async (t) => {
   await symlink(outside, join(linkedUploads.path, '.holdfast'));
   await rejects(linkedUploads.backend.put('key', Buffer.from('x')), 'BackendRefused', 'symbolic link');
   assert.deepEqual(await readdir(outside), ['secret']);
+});
+
+test('[13] an upload that died before it noted its key belongs to every prefix once it is old', async (t) => {
+  const { backend, path } = await localBackend(t);
+  const folders = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
+  for (const folder of folders) await mkdir(join(path, '.holdfast', 'uploads', folder), { recursive: true });
+  const longAgo = new Date(Date.now() - 60_000);
+  await utimes(join(path, '.holdfast', 'uploads', folders[0] ?? ''), longAgo, longAgo);
+  const pending = await collect(backend.listUploads('shop/'));
+  assert.deepEqual(
+    pending.map(({ locator }) => locator),
+    [folders[0]],
+  );
+  for (const upload of pending) await backend.abortUpload(upload);
+  assert.deepEqual(await readdir(join(path, '.holdfast', 'uploads')), [folders[1]]);
 });
 
 test('the folder of uploads is out of reach', async (t) => {
