@@ -37,6 +37,8 @@ export async function backUp(
     readonly copies?: number;
     readonly dump?: Partial<DatabaseDumpOptions>;
     readonly access?: DatabaseAccess;
+    /** Unset: local ones. */
+    readonly backends?: readonly Backend[];
   } = {},
 ): Promise<StoredDatabase> {
   const access = options.access ?? accessTo(source);
@@ -44,7 +46,8 @@ export async function backUp(
   const keys = newBackupKeys();
   const roots: string[] = [];
   for (let count = 0; count < (options.copies ?? 1); count += 1) roots.push(await temporaryDirectory(context));
-  const backends = roots.map((path, index) => openLocalBackend(`copy-${index + 1}`, { type: 'local', path }));
+  const local = roots.map((path, index) => openLocalBackend(`copy-${index + 1}`, { type: 'local', path }));
+  const backends = options.backends ?? local;
   const plain = await Promise.all(
     parts.map(async (part) => {
       const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
