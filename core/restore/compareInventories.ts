@@ -42,11 +42,6 @@ function compareDatabases(expected: Inventory, found: Inventory, scope: RestoreS
   const providers = expected.database.localeProvider !== undefined && found.database.localeProvider !== undefined;
   const owners = scope.noOwner !== true;
   const privileges = owners && scope.noPrivileges !== true;
-  // Settings of single roles go with the owners.
-  const settingsOf = ({ settings }: Inventory['database']) =>
-    settings
-      .filter(({ role }) => owners || role === null)
-      .map(({ role, name, value }) => `${role ?? 'all'}: ${name} = ${value}`);
   const name = found.database.name;
   return [
     ...compareLists<Inventory['database']>({
@@ -68,8 +63,22 @@ function compareDatabases(expected: Inventory, found: Inventory, scope: RestoreS
         ...(privileges && { privileges: (database) => database.privileges }),
       },
     }),
-    ...compareNames('database setting', settingsOf(expected.database), settingsOf(found.database)),
+    ...compareSettings(expected, found, owners),
   ];
+}
+
+type Setting = Inventory['database']['settings'][number];
+
+/** Values may be secrets of the application's, and are not told. Settings of single roles go with the owners. */
+function compareSettings(expected: Inventory, found: Inventory, withRoles: boolean): Difference[] {
+  const settingsOf = ({ database }: Inventory) => database.settings.filter(({ role }) => withRoles || role === null);
+  return compareLists<Setting>({
+    kind: 'database setting',
+    expected: settingsOf(expected),
+    found: settingsOf(found),
+    nameOf: ({ role, name }) => (role === null ? name : `${name} of role ${role}`),
+    fields: { value: ({ value }) => value },
+  }).map((each) => (each.what === 'value' ? { ...each, expected: 'the dumped one', found: 'another' } : each));
 }
 
 function compareExtensions(expected: Inventory, found: Inventory): Difference[] {

@@ -1,11 +1,14 @@
 import { HoldfastError, type ErrorType } from '../errors.ts';
 import { describeEntry, type ArchiveEntry } from './archiveEntries.ts';
 
-/** Gathers from pg_restore's standard error what went wrong with which object, without the statement. */
+/**
+ * Gathers from pg_restore's standard error what went wrong with which object. Its statement and all its other lines are
+ * left out, as cause too: they can hold rows, and passwords of user mappings.
+ */
 export interface ErrorCollector {
   readonly onLine: (line: string) => void;
   /** What the collected lines say; undefined where they name no error of the server. */
-  failure(entries: readonly ArchiveEntry[], cause: unknown): HoldfastError | undefined;
+  failure(entries: readonly ArchiveEntry[]): HoldfastError | undefined;
 }
 
 const MOST_LINES = 12;
@@ -28,7 +31,7 @@ export function collectErrors(): ErrorCollector {
         error.push(line);
       }
     },
-    failure: (entries, cause) => describeFailure(entry, error, entries, cause),
+    failure: (entries) => describeFailure(entry, error, entries),
   };
 }
 
@@ -36,7 +39,6 @@ function describeFailure(
   entry: string | undefined,
   lines: readonly string[],
   entries: readonly ArchiveEntry[],
-  cause: unknown,
 ): HoldfastError | undefined {
   const [first = ''] = lines;
   if (
@@ -44,7 +46,6 @@ function describeFailure(
   )
     return new HoldfastError('SourceUnreachable', `pg_restore lost the server: ${first}`, {
       advice: 'Look into the log of the server.',
-      cause,
     });
   const message = /(?:ERROR|FATAL): {2}(.*)$/.exec(first)?.[1];
   if (message === undefined) return undefined;
@@ -52,7 +53,7 @@ function describeFailure(
   const details = lines.slice(1).flatMap(detailOf);
   const text = details.length === 0 ? message : `${message} (${details.join('; ')})`;
   const [type, advice] = adviceFor(message);
-  return new HoldfastError(type, `${object} cannot be restored: ${text}`, { advice, cause });
+  return new HoldfastError(type, `${object} cannot be restored: ${text}`, { advice });
 }
 
 /** Details and contexts can quote rows, which belong into no log: where is told, what is not. */

@@ -128,6 +128,6 @@ async function runRestore(
     await finished;
   } catch (error) {
     signal?.throwIfAborted();
-    throw errors.failure(session.entries, error) ?? error;
+    throw errors.failure(session.entries) ?? error;
   }
 }

@@ -127,7 +127,10 @@ export interface TargetInspection {
   /** Failures first. Empty of failures: the restore may begin. */
   readonly findings: readonly Finding[];
   readonly serverVersion: string;
-  /** SQL for psql or any client, statement by statement, that creates the missing roles as they were at the source. */
+  /**
+   * SQL for psql or any client, statement by statement, that creates the missing roles as they were at the source, without
+   * passwords and settings: `createRolesSql` gives these too, to whoever runs them.
+   */
   readonly createRoles: readonly string[];
   readonly requiredBytes: number;
   /** Where the server runs on this machine and its data directory can be seen. */

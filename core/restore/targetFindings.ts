@@ -100,7 +100,7 @@ export async function roleFindings(
   );
   const present = rows.map(({ name }) => name);
   const missing = inventory.roles.map(({ name }) => name).filter((name) => !present.includes(name));
-  const createRoles = createRolesSql(globals, missing, present);
+  const createRoles = createRolesSql(globals, missing, present, 'shown');
   if (missing.length > 0) {
     const message = `${missing.length} roles are missing: ${cutList(missing.map(quoteIdentifier))}`;
     // Policies name roles too, and cannot be left out.

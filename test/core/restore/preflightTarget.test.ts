@@ -6,6 +6,7 @@ import type { Inventory } from '../../../core/postgres/inventorySchema.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
 import { refuseOwnStores } from '../../../core/restore/ownStores.ts';
 import { preflightTarget } from '../../../core/restore/preflightTarget.ts';
+import { createRolesSql } from '../../../core/restore/sourceRoles.ts';
 import { createTarget, dropLeftOvers, newAttempt } from '../../../core/restore/targetDatabase.ts';
 import type { PreflightTargetOptions, TargetInspection } from '../../../core/restore/run.ts';
 import { createDatabase } from '../../support/servers.ts';
@@ -47,21 +48,25 @@ test('[7] [26] missing roles are named with the SQL that makes them as they were
   const odd = member.replaceAll('"', '""');
   await runSql(
     source,
-    `create role ${group} createdb; create role "${odd}" login in role ${group}; alter role "${odd}" set app.motto = '5MB; --';
+    `create role ${group} createdb; create role "${odd}" login password 'secret' in role ${group}; alter role "${odd}" set app.motto = '5MB; --';
      comment on role ${group} is 'the group''s; role'; grant pg_monitor to ${group}; create table t (v int); alter table t owner to "${odd}"`,
   );
-  const backup = await backUp(context, source);
+  const backup = await backUp(context, source, { access: accessTo(source, { rolePasswords: true }) });
   await runSql(source, `reassign owned by "${odd}" to postgres; drop owned by "${odd}"`);
   await onServer(`drop role "${odd}"; drop role ${group}`);
   const inspection = await inspect(backup);
   const [failure] = failures(inspection);
   assert.match(failure ?? '', /^2 roles are missing/);
   assert.ok(failure?.includes(group) && failure.includes(`"${odd}"`), failure);
-  await onServer(inspection.createRoles.join('\n'));
+  // What is shown passes through logs and histories.
+  assert.doesNotMatch(JSON.stringify(inspection), /SCRAM|app\.motto/);
+  const names = backup.inventory.roles.map(({ name }) => name).filter((name) => name.includes(source.name));
+  await onServer(createRolesSql(backup.globals, names, ['pg_monitor'], 'complete').join('\n'));
   assert.deepEqual(failures(await inspect(backup)), []);
   const [row] = await onServer(`
     select r.rolcreatedb, shobj_description(r.oid, 'pg_authid') as comment, pg_has_role(m.oid, r.oid, 'member') as member, m.rolcanlogin,
-           m.rolconfig, pg_has_role(r.oid, 'pg_monitor', 'member') as monitor
+           m.rolconfig, pg_has_role(r.oid, 'pg_monitor', 'member') as monitor,
+           (select rolpassword like 'SCRAM%' from pg_authid a where a.oid = m.oid) as password
       from pg_roles r, pg_roles m where r.rolname = '${group}' and m.rolname = '${member}'`);
   assert.deepEqual(row, {
     rolcreatedb: true,
@@ -70,6 +75,7 @@ test('[7] [26] missing roles are named with the SQL that makes them as they were
     rolcanlogin: true,
     rolconfig: ['app.motto=5MB; --'],
     monitor: true,
+    password: true,
   });
   const without = await inspect({ ...backup, inventory: { ...backup.inventory, roles: [] } });
   assert.deepEqual(without.createRoles, []);

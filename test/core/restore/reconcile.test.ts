@@ -66,7 +66,7 @@ test('[7] everything that is not as it was dumped is named', async (context) => 
      alter default privileges in schema public revoke select on tables from pg_monitor;
      drop publication news; drop statistics spread;
      drop table django_migrations; delete from que_jobs;
-     alter database ${target.name} reset app.motto; comment on database ${target.name} is 'mine';
+     alter database ${target.name} reset app.motto; alter database ${target.name} set search_path = public; comment on database ${target.name} is 'mine';
      alter database ${target.name} owner to postgres;
      select setval('customers_id_seq', 7); select setval('counter', 5, false);
      select lo_unlink((select max(oid) from pg_largeobject_metadata))`,
@@ -74,7 +74,8 @@ test('[7] everything that is not as it was dumped is named', async (context) => 
   const result = await compare();
   assert.equal(result.equal, false);
   assert.deepEqual(told(result), [
-    "database setting all: app.motto = it's; \\ fine: presence",
+    'database setting app.motto: presence',
+    'database setting search_path: value',
     `database ${target.name}: comment`,
     `database ${target.name}: owner`,
     `database ${target.name}: privileges`,

@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { inspect } from 'node:util';
 import { isHoldfastError, HoldfastError } from '../../../core/errors.ts';
 import type { ClientPrograms } from '../../../core/postgres/clients.ts';
 import { applyProperties } from '../../../core/restore/databaseProperties.ts';
@@ -31,7 +32,7 @@ async function assertFails(context: TestContext, sql: string, ...patterns: RegEx
     assert.ok(error instanceof HoldfastError);
     assert.equal(error.type, 'RestoreFailed', error.message);
     for (const pattern of patterns) assert.match(error.message, pattern);
-    assert.doesNotMatch(error.message, /secret/);
+    assert.doesNotMatch(inspect(error), /secret/);
     assert.ok(error.advice);
     return true;
   });
