@@ -17,6 +17,8 @@ export const ERROR_TYPES = {
   FloorViolated: { retryable: false },
   /** A dump or archive program failed, or its output cannot be trusted. */
   DumpFailed: { retryable: true },
+  /** A server does not take what a backup holds: an object cannot be created, or rows cannot be loaded. */
+  RestoreFailed: { retryable: false },
   /** A process or transfer made no progress for too long. */
   Stalled: { retryable: true },
   /** A file tree is missing or cannot be read as the plan demands. */

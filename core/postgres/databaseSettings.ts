@@ -64,7 +64,7 @@ export async function databaseSettingsSql(client: pg.Client): Promise<string> {
     '-- Settings of the database itself. They are applied to the database it was, or to the one that',
     '-- psql -v holdfast_database=NAME says. It must exist; it was created like this:',
     '--',
-    ...createStatement(database).map((line) => `-- ${line}`),
+    ...`${createDatabaseSql(database.name, database)};`.split('\n').map((line) => `-- ${line}`),
     '--',
     '',
     '\\if :{?holdfast_database}',
@@ -143,16 +143,24 @@ function splitNameList(value: string): string[] {
   );
 }
 
-function createStatement(database: DatabaseRow): string[] {
+/** What a database is created with and keeps for ever. */
+export type DatabaseForm = Pick<
+  DatabaseRow,
+  'encoding' | 'collate' | 'ctype' | 'locale_provider' | 'locale' | 'icu_rules' | 'tablespace'
+>;
+
+/** CREATE DATABASE from template0, without a semicolon. Providers of locales are left out where the form names none. */
+export function createDatabaseSql(name: string, form: DatabaseForm): string {
   return [
-    `CREATE DATABASE ${quoteIdentifier(database.name)} WITH TEMPLATE template0 ENCODING ${quoteLiteral(database.encoding)}`,
-    `  LC_COLLATE ${quoteLiteral(database.collate)} LC_CTYPE ${quoteLiteral(database.ctype)}`,
-    ...localeOptions(database).map((option) => `  ${option}`),
-    `  TABLESPACE ${quoteIdentifier(database.tablespace)};`,
-  ].flatMap((line) => line.split('\n'));
+    `CREATE DATABASE ${quoteIdentifier(name)} WITH TEMPLATE template0 ENCODING ${quoteLiteral(form.encoding)}`,
+    `  LC_COLLATE ${quoteLiteral(form.collate)} LC_CTYPE ${quoteLiteral(form.ctype)}`,
+    ...localeOptions(form).map((option) => `  ${option}`),
+    // To name even the default one takes a privilege on it.
+    ...(form.tablespace === 'pg_default' ? [] : [`  TABLESPACE ${quoteIdentifier(form.tablespace)}`]),
+  ].join('\n');
 }
 
-function localeOptions({ locale_provider: provider, locale, icu_rules: rules }: DatabaseRow): string[] {
+function localeOptions({ locale_provider: provider, locale, icu_rules: rules }: DatabaseForm): string[] {
   if (provider === null) return [];
   return [
     `LOCALE_PROVIDER ${provider}`,

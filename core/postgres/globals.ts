@@ -6,6 +6,7 @@ import { programPath, type ClientPrograms } from './clients.ts';
 import { databaseSettingsSql } from './databaseSettings.ts';
 import type { DatabaseDumpOptions } from './dump.ts';
 import { generatedStream } from './generated.ts';
+import { quoteConnectionValue } from './identifiers.ts';
 import type { ClientEnvironment } from './passwordFile.ts';
 
 export interface GlobalsJob {
@@ -45,9 +46,4 @@ export async function globalsPart(job: GlobalsJob): Promise<PartSource> {
     yield settings;
   }
   return { part: 'globals', format: 'sql', lane: 'beside', open: (signal) => generatedStream(text, signal) };
-}
-
-/** libpq's keyword/value strings: single quotes round it, backslash before quote and backslash. */
-function quoteConnectionValue(value: string): string {
-  return `'${value.replace(/['\\]/g, '\\$&')}'`;
 }

@@ -18,3 +18,8 @@ export function cutList(names: readonly string[], total: number = names.length, 
   const shown = names.slice(0, limit).join(', ');
   return total > limit ? `${shown} and ${total - limit} more` : shown;
 }
+
+/** libpq's keyword/value strings: single quotes round it, backslash before quote and backslash. */
+export function quoteConnectionValue(value: string): string {
+  return `'${value.replace(/['\\]/g, '\\$&')}'`;
+}

@@ -4,6 +4,7 @@ import { qualifiedName } from './identifiers.ts';
 import type { InventoryJob } from './inventory.ts';
 import { digest } from './digest.ts';
 import { INVENTORY_FORMAT, INVENTORY_VERSION, type Inventory } from './inventorySchema.ts';
+import { readNotCarried } from './notCarried.ts';
 import { DUMPED_RELATION } from './relations.ts';
 
 /** All of the inventory but its long lists. */
@@ -19,7 +20,9 @@ export async function readInventoryHead(job: InventoryJob): Promise<Omit<Invento
     roles: await readRoles(client),
     tablespaces: await readTablespaces(client),
     largeObjects: await readLargeObjects(job),
-    migrationTables: await readMigrationTables(client),
+    migrationTables: await readTablesNamed(client, MIGRATION_TABLES),
+    taskTables: await readTablesNamed(client, TASK_TABLES),
+    notCarried: await readNotCarried(client),
     sequences: await readSequences(client),
   };
 }
@@ -34,6 +37,7 @@ async function readDatabaseHead(client: pg.Client): Promise<Inventory['database'
     ctype: row.ctype,
     ...(row.locale_provider === null ? {} : { localeProvider: row.locale_provider }),
     ...(row.locale === null ? {} : { locale: row.locale }),
+    ...(row.icu_rules === null ? {} : { icuRules: row.icu_rules }),
     tablespace: row.tablespace,
     privileges: digest(row.grants.map((grant) => JSON.stringify(grant)).join()),
     ...(row.comment === null ? {} : { comment: row.comment }),
@@ -119,11 +123,37 @@ const MIGRATION_TABLES = [
   'typeorm_migrations',
 ];
 
-async function readMigrationTables(client: pg.Client): Promise<string[]> {
+/** In which the schedulers and queues in use today keep what is to be done; with the schema where the name says little. */
+const TASK_TABLES = [
+  'delayed_jobs',
+  'django_apscheduler_djangojob',
+  'django_celery_beat_clockedschedule',
+  'django_celery_beat_crontabschedule',
+  'django_celery_beat_intervalschedule',
+  'django_celery_beat_periodictask',
+  'django_celery_beat_periodictasks',
+  'django_celery_beat_solarschedule',
+  'django_q_ormq',
+  'django_q_schedule',
+  'good_jobs',
+  'cron.job',
+  'graphile_worker._private_jobs',
+  'pgboss.job',
+  'oban_jobs',
+  'procrastinate_jobs',
+  'procrastinate_periodic_defers',
+  'que_jobs',
+  'que_scheduler_audit',
+  'river_job',
+  'solid_queue_recurring_tasks',
+  'solid_queue_scheduled_executions',
+];
+
+async function readTablesNamed(client: pg.Client, wanted: readonly string[]): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind in ('r', 'p') and c.relname = any ($1) and ${DUMPED_RELATION} order by 1`,
-    [MIGRATION_TABLES],
+      where c.relkind in ('r', 'p') and (c.relname = any ($1) or concat_ws('.', n.nspname, c.relname) = any ($1)) and ${DUMPED_RELATION} order by 1`,
+    [wanted],
   );
   return rows.map((row) => row.name);
 }

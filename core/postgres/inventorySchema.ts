@@ -67,6 +67,22 @@ const object = z.strictObject({
   comment: z.string().optional(),
 });
 
+/** Something that belongs to the database and that pg_dump leaves out. */
+const notCarried = z.strictObject({
+  kind: z.enum([
+    'replication slot',
+    'subscription state',
+    'prepared transaction',
+    'rows of foreign table',
+    'rows of unlogged table',
+    'invalid index',
+    'security label',
+    'options of user mapping',
+  ]),
+  /** Its name, qualified and quoted where it needs to be. */
+  name: z.string(),
+});
+
 export const inventorySchema = z.strictObject({
   format: z.literal(INVENTORY_FORMAT),
   version: z.literal(INVENTORY_VERSION),
@@ -82,6 +98,8 @@ export const inventorySchema = z.strictObject({
     localeProvider: z.string().optional(),
     /** Of the providers icu and builtin. */
     locale: z.string().optional(),
+    /** Of the provider icu, where there are any; servers have them from 16 on. */
+    icuRules: z.string().optional(),
     tablespace: z.string(),
     privileges: z.string(),
     comment: z.string().optional(),
@@ -101,11 +119,16 @@ export const inventorySchema = z.strictObject({
   }),
   /** Tables by which applications record their migrations, of the ones that are known. */
   migrationTables: z.array(z.string()),
+  /** Tables that hold work to be done later, of the ones that are known. Absent in inventories of earlier releases. */
+  taskTables: z.array(z.string()).optional(),
+  /** What is there and not in any dump. Absent in inventories of earlier releases. */
+  notCarried: z.array(notCarried).optional(),
   sequences: z.array(sequence),
   objects: z.array(object),
   tables: z.array(table),
 });
 
 export type Inventory = z.infer<typeof inventorySchema>;
+export type NotCarried = z.infer<typeof notCarried>;
 export type InventoryTable = Inventory['tables'][number];
 export type InventoryObject = Inventory['objects'][number];

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { InventoryDetail } from '../config/schema.ts';
+import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { fingerprintExpression } from './fingerprint.ts';
 import { qualifiedName } from './identifiers.ts';
 import type { InventoryTable } from './inventorySchema.ts';
@@ -51,14 +52,44 @@ export async function* readTables(client: pg.Client, detail: InventoryDetail): A
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'p') and ${DUMPED_RELATION}
      order by n.nspname, c.relname`);
+  await client.query('savepoint tables');
   for (const table of tables) {
     const { schema, name } = table;
     const kind = table.kind === 'p' ? 'partitioned' : 'table';
-    const rows =
+    const read = () =>
       table.shuffled_within === null
-        ? await readRows(client, table, detail)
-        : await readShuffledRows(client, table, tables, detail);
-    yield { schema, name, kind, ...rows };
+        ? readRows(client, table, detail)
+        : readShuffledRows(client, table, tables, detail);
+    yield { schema, name, kind, ...(await resolvingNames(client, table, read)) };
+  }
+}
+
+/** Undefined function, table, type or the like, schema. */
+const UNRESOLVED = new Set(['42883', '42P01', '42704', '3F000']);
+
+/**
+ * To plan even a plain scan, the server opens the functions behind a table's indexes, and one that names something
+ * without its schema is not understood under our search_path. Such a table is read under the database's own one. It can
+ * be backed up; that it cannot be restored is for a drill to find.
+ */
+async function resolvingNames(client: pg.Client, { schema, name }: TableRow, read: () => Promise<Rows>): Promise<Rows> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!UNRESOLVED.has(codeOf(error) ?? '')) throw error;
+  }
+  await client.query('rollback to savepoint tables');
+  await client.query('set local search_path to default');
+  try {
+    return await read();
+  } catch (cause) {
+    throw new HoldfastError('DumpFailed', `${qualifiedName(schema, name)} cannot be counted: ${messageOf(cause)}`, {
+      advice:
+        'A function behind an index of it names something without its schema: ALTER FUNCTION ... SET search_path.',
+      cause,
+    });
+  } finally {
+    await client.query('rollback to savepoint tables');
   }
 }
 

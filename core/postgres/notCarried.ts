@@ -1,0 +1,37 @@
+import type pg from 'pg';
+import type { NotCarried } from './inventorySchema.ts';
+import { DUMPED_RELATION, USER_RELATION } from './relations.ts';
+
+/**
+ * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):
+ * state of replication, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
+ * indexes that failed to be built. Security labels are in it and load only where their provider is loaded.
+ */
+export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
+  const { rows } = await client.query<NotCarried>(`
+    with this as (select oid, datname from pg_database where datname = current_database())
+    select kind, name from (
+      select 'replication slot' as kind, slot_name::text as name from pg_replication_slots, this where database = datname
+      union all
+      select 'subscription state', quote_ident(s.subname) from pg_subscription s, this where s.subdbid = this.oid
+      union all
+      select 'prepared transaction', gid from pg_prepared_xacts, this where database = datname
+      union all
+      select case c.relkind when 'f' then 'rows of foreign table' else 'rows of unlogged table' end,
+             format('%I.%I', n.nspname, c.relname)
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where (c.relkind = 'f' or (c.relkind = 'r' and c.relpersistence = 'u' and pg_is_in_recovery())) and ${DUMPED_RELATION}
+      union all
+      select 'invalid index', format('%I.%I', n.nspname, c.relname)
+        from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+       where not i.indisvalid and c.relkind = 'i' and ${USER_RELATION}
+      union all
+      select 'security label', concat_ws(' ', l.provider, 'on', (pg_identify_object(l.classoid, l.objoid, l.objsubid)).identity)
+        from pg_seclabel l
+      union all
+      select 'options of user mapping', concat_ws(' on ', m.usename, quote_ident(m.srvname))
+        from pg_user_mappings m join pg_foreign_server s on s.oid = m.srvid
+       where m.umoptions is null and m.usename <> current_user and not pg_has_role(s.srvowner, 'usage')) found
+     order by kind, name collate "C"`);
+  return rows;
+}

@@ -1,0 +1,149 @@
+import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { findPlaces, readRepository } from '../repository/listRepository.ts';
+import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
+import type { Manifest } from '../repository/manifest.ts';
+import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, RestoreCopy } from './run.ts';
+
+/**
+ * Finds the backup that is meant, by the manifests on the storages: by its id or the beginning of one, or the newest of
+ * a source, now or before a time. A published manifest means that its copy was proven. `latest` never is a backup of
+ * the tier pre-restore: it shows what somebody wanted to get away from; such a one is named by its id.
+ *
+ * Throws InvalidInput, naming the nearest ids where an id is wrong; KeyMissing, ManifestInvalid, ObjectMissing where no
+ * storage has a manifest to be trusted; the first storage's error where none could be asked.
+ */
+export async function chooseBackup(options: ChooseBackupOptions): Promise<ChosenBackup> {
+  const { wish, checkingKeys } = options;
+  if (checkingKeys.length === 0) throw noCheckingKey();
+  const byTime = wish.backup === undefined || wish.backup === 'latest';
+  const chosen = byTime ? await newest(options) : await byId(options, wish.backup);
+  return fitting(chosen, wish);
+}
+
+async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions, id: string): Promise<ChosenBackup> {
+  if (wish.before !== undefined)
+    throw invalid('A time is for the newest backup before it; this names one by its id', 'Give an id or a time.');
+  const places = copies.map(({ backend, open }) => ({ name: backend, open }));
+  const { location, holding, silent } = await findPlaces(places, id, signal);
+  const passedOver: PassedOver[] = silent.map(({ name, error }) => ({ backend: name, reason: messageOf(error) }));
+  const found: Found[] = [];
+  let problem: unknown;
+  for (const copy of copies.filter(({ backend }) => holding.includes(backend))) {
+    try {
+      found.push({ copy, ...(await readManifest(await copy.open(), location, checkingKeys, signal)) });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isHoldfastError(error)) throw error;
+      problem ??= error;
+      passedOver.push({ backend: copy.backend, reason: error.message });
+    }
+  }
+  if (found.length === 0) throw problem;
+  return together(found, passedOver);
+}
+
+async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
+  const { copies, checkingKeys, signal, wish } = options;
+  const { source } = wish;
+  if (source === undefined) throw invalid('The newest backup of which source?', 'Name the source.');
+  const until = timeOf(wish.before);
+  const passedOver: PassedOver[] = [];
+  const found: Found[] = [];
+  const failures: unknown[] = [];
+  for (const copy of copies) {
+    try {
+      const { backups, problems } = await readRepository(await copy.open(), checkingKeys, { source }, signal);
+      found.push(...backups.map((backup) => ({ copy, ...backup })));
+      passedOver.push(...problems.map(({ problem }) => ({ backend: copy.backend, reason: problem.message })));
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isHoldfastError(error)) throw error;
+      failures.push(error);
+      passedOver.push({ backend: copy.backend, reason: error.message });
+    }
+  }
+  if (failures.length === copies.length && failures.length > 0) throw failures[0];
+  const candidates = found
+    .filter(({ manifest }) => manifest.tier !== 'pre-restore' && holds(manifest, wish.part))
+    .toSorted((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+  // What was sealed after that time may have been read after it too.
+  const first = candidates.find(({ manifest }) => until === undefined || Date.parse(manifest.sealedAt) <= until);
+  if (first === undefined) throw noneFound(wish, candidates, passedOver);
+  return together(
+    candidates.filter(({ manifest }) => manifest.id === first.manifest.id),
+    passedOver,
+  );
+}
+
+interface Found extends ReadManifest {
+  readonly copy: RestoreCopy;
+}
+
+/** Copies of one backup. All have the same manifest; one that has another is not used. */
+function together(found: readonly Found[], passedOver: readonly PassedOver[]): ChosenBackup {
+  const [first] = found;
+  if (first === undefined) throw new TypeError('somebody has found it');
+  const others = found.filter(({ sha256 }) => sha256 !== first.sha256);
+  return {
+    manifest: first.manifest,
+    manifestSha256: first.sha256,
+    copies: found.filter((each) => !others.includes(each)).map(({ copy }) => copy),
+    passedOver: [
+      ...passedOver,
+      ...others.map(({ copy }) => ({
+        backend: copy.backend,
+        reason: `its manifest of ${first.manifest.id} is another than the one on ${first.copy.backend}`,
+      })),
+    ],
+  };
+}
+
+function fitting(chosen: ChosenBackup, wish: BackupWish): ChosenBackup {
+  const { id, source, parts } = chosen.manifest;
+  if (wish.source !== undefined && wish.source !== source)
+    throw invalid(
+      `Backup ${id} is of source ${source}, not ${wish.source}`,
+      `Restore it as source ${source}, or see \`holdfast list ${wish.source}\`.`,
+    );
+  if (!holds(chosen.manifest, wish.part))
+    throw invalid(
+      `Backup ${id} has no ${wish.part ?? 'part'}`,
+      `Its parts are: ${parts.map(({ part }) => part).join(', ')}.`,
+    );
+  return chosen;
+}
+
+function holds(manifest: Manifest, part: string | undefined): boolean {
+  return part === undefined || manifest.parts.some((each) => each.part === part);
+}
+
+function timeOf(before: string | undefined): number | undefined {
+  if (before === undefined) return undefined;
+  const time = Date.parse(before);
+  if (Number.isNaN(time)) throw invalid(`${before} is no time`, 'Write it like 2026-11-20T02:00:00Z.');
+  return time;
+}
+
+function noneFound(wish: BackupWish, candidates: readonly Found[], passedOver: readonly PassedOver[]): HoldfastError {
+  const what = `There is no backup of source ${wish.source ?? ''}${wish.part === undefined ? '' : ` with ${wish.part}`}`;
+  const oldest = candidates.at(-1)?.manifest;
+  const unread = passedOver.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+  return invalid(
+    wish.before === undefined ? what : `${what} from before ${wish.before}`,
+    oldest
+      ? `The oldest is ${oldest.id}.`
+      : unread === ''
+        ? 'See `holdfast list`.'
+        : `Not everything could be read: ${unread}`,
+  );
+}
+
+function invalid(message: string, advice: string): HoldfastError {
+  return new HoldfastError('InvalidInput', message, { advice });
+}
+
+function noCheckingKey(): HoldfastError {
+  return new HoldfastError('KeyMissing', 'No key of the configuration checks signatures.', {
+    advice: 'Name the ed25519 key that signed the manifests under keys.',
+  });
+}

@@ -1,0 +1,185 @@
+import { quoteIdentifier } from '../postgres/identifiers.ts';
+import type { Inventory, InventoryObject, InventoryTable } from '../postgres/inventorySchema.ts';
+import { compareLists } from './compareLists.ts';
+import type { Difference, RestoreScope } from './run.ts';
+
+/**
+ * Everything of two inventories but the values of sequences, which need a look into the database (sequenceChecks.ts).
+ * Across major versions the same definition can be printed in another way: then a definition that differs is a remark.
+ */
+export function compareInventories(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
+  if (scope.tables) return compareTables(expected, found, true);
+  return eachOnce([
+    ...compareDatabases(expected, found, scope),
+    ...compareExtensions(expected, found),
+    ...compareRoles(expected, found, scope),
+    ...compareLargeObjects(expected, found, scope),
+    ...compareNames('migration table', expected.migrationTables, found.migrationTables),
+    ...compareNames('table of tasks', expected.taskTables ?? [], expected.taskTables ? (found.taskTables ?? []) : []),
+    ...compareTables(expected, found, false),
+    ...compareSequencesPresent(expected, found),
+    ...compareObjects(expected, found, scope),
+  ]);
+}
+
+/** Tables and extensions stand in lists of their own and among the objects. */
+function eachOnce(differences: readonly Difference[]): Difference[] {
+  const seen = new Set<string>();
+  return differences.filter(({ kind, object, what }) => {
+    const key = `${kind}\0${object}\0${what}`;
+    const first = !seen.has(key);
+    seen.add(key);
+    return first;
+  });
+}
+
+/** `public.orders`, with quotes where a name needs them. */
+export function shownName({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return [schema, name].map((word) => (/^[a-z_][a-z0-9_$]*$/.test(word) ? word : quoteIdentifier(word))).join('.');
+}
+
+function compareDatabases(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
+  const providers = expected.database.localeProvider !== undefined && found.database.localeProvider !== undefined;
+  const owners = scope.noOwner !== true;
+  const privileges = owners && scope.noPrivileges !== true;
+  const name = found.database.name;
+  return [
+    ...compareLists<Inventory['database']>({
+      kind: 'database',
+      expected: [expected.database],
+      found: [found.database],
+      nameOf: () => name,
+      fields: {
+        encoding: ({ encoding }) => encoding,
+        collation: ({ collate }) => collate,
+        'character types': ({ ctype }) => ctype,
+        ...(providers && {
+          'locale provider': ({ localeProvider }) => localeProvider,
+          locale: ({ locale }) => locale,
+        }),
+        tablespace: ({ tablespace }) => tablespace,
+        comment: ({ comment }) => comment,
+        ...(owners && { owner: ({ owner }) => owner }),
+        ...(privileges && { privileges: (database) => database.privileges }),
+      },
+    }),
+    ...compareSettings(expected, found, owners),
+  ];
+}
+
+type Setting = Inventory['database']['settings'][number];
+
+/** Values may be secrets of the application's, and are not told. Settings of single roles go with the owners. */
+function compareSettings(expected: Inventory, found: Inventory, withRoles: boolean): Difference[] {
+  const settingsOf = ({ database }: Inventory) => database.settings.filter(({ role }) => withRoles || role === null);
+  return compareLists<Setting>({
+    kind: 'database setting',
+    expected: settingsOf(expected),
+    found: settingsOf(found),
+    nameOf: ({ role, name }) => (role === null ? name : `${name} of role ${role}`),
+    fields: { value: ({ value }) => value },
+  }).map((each) => (each.what === 'value' ? { ...each, expected: 'the dumped one', found: 'another' } : each));
+}
+
+function compareExtensions(expected: Inventory, found: Inventory): Difference[] {
+  return compareLists<Inventory['extensions'][number]>({
+    kind: 'extension',
+    expected: expected.extensions,
+    found: found.extensions,
+    nameOf: ({ name }) => name,
+    fields: { version: ({ version }) => version, schema: ({ schema }) => schema },
+  });
+}
+
+type Role = Inventory['roles'][number];
+const flag = (read: (role: Role) => boolean) => (role: Role) => (read(role) ? 'yes' : 'no');
+
+/** Which roles the database needs is its own; what they may otherwise do is the server's. */
+function compareRoles(expected: Inventory, found: Inventory, { noOwner, noPrivileges }: RestoreScope): Difference[] {
+  if (noOwner === true || noPrivileges === true) return [];
+  return compareLists<Role>({
+    kind: 'role',
+    expected: expected.roles,
+    found: found.roles,
+    nameOf: ({ name }) => name,
+    fields: {
+      superuser: flag((role) => role.superuser),
+      'create role': flag((role) => role.createRole),
+      'create database': flag((role) => role.createDatabase),
+      inherit: flag((role) => role.inherit),
+      login: flag((role) => role.login),
+      replication: flag((role) => role.replication),
+      'bypass row security': flag((role) => role.bypassRowSecurity),
+      'member of': ({ memberOf }) => memberOf.join(', '),
+    },
+    severityOf: () => 'remark',
+    partial: true,
+  });
+}
+
+function compareLargeObjects(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
+  const kept = scope.noOwner !== true && scope.noPrivileges !== true;
+  return compareLists<Inventory['largeObjects']>({
+    kind: 'large objects',
+    expected: [expected.largeObjects],
+    found: [found.largeObjects],
+    nameOf: () => 'all',
+    fields: {
+      count: ({ count }) => count,
+      contents: ({ fingerprint }) => fingerprint,
+      ...(kept && { 'owners, privileges or comments': ({ privileges }) => privileges }),
+    },
+  });
+}
+
+function compareNames(kind: string, expected: readonly string[], found: readonly string[]): Difference[] {
+  return compareLists<string>({ kind, expected, found, nameOf: (name) => name, fields: {} });
+}
+
+/** With `partial`, the found tables are compared, whichever these are. */
+function compareTables(expected: Inventory, found: Inventory, partial: boolean): Difference[] {
+  const names = new Set(found.tables.map(shownName));
+  return compareLists<InventoryTable>({
+    kind: 'table',
+    expected: partial ? expected.tables.filter((table) => names.has(shownName(table))) : expected.tables,
+    found: found.tables,
+    nameOf: shownName,
+    fields: { kind: ({ kind }) => kind, rows: ({ rows }) => rows, contents: ({ fingerprint }) => fingerprint },
+  });
+}
+
+function compareSequencesPresent(expected: Inventory, found: Inventory): Difference[] {
+  return compareLists<Inventory['sequences'][number]>({
+    kind: 'sequence',
+    expected: expected.sequences,
+    found: found.sequences,
+    nameOf: shownName,
+    fields: { 'owning column': ({ ownedBy }) => ownedBy },
+  });
+}
+
+function compareObjects(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
+  const owners = scope.noOwner !== true;
+  const privileges = owners && scope.noPrivileges !== true;
+  const sameVersion = majorOf(expected) === majorOf(found);
+  // Privileges of columns are in the definition of their table; a restore without any cannot be told apart there.
+  const certain = sameVersion && privileges;
+  const compared = ({ objects }: Inventory) => objects.filter(({ kind }) => privileges || kind !== 'default acl');
+  return compareLists<InventoryObject>({
+    kind: ({ kind }) => kind,
+    expected: compared(expected),
+    found: compared(found),
+    nameOf: ({ identity }) => identity,
+    fields: {
+      definition: ({ definition }) => definition,
+      comment: ({ comment }) => comment,
+      ...(owners && { owner: ({ owner }) => owner }),
+      ...(privileges && { privileges: (object) => object.privileges }),
+    },
+    severityOf: (field) => (field === 'definition' && !certain ? 'remark' : 'difference'),
+  });
+}
+
+function majorOf({ serverVersion }: Inventory): number {
+  return Number.parseInt(serverVersion, 10);
+}

@@ -1,0 +1,87 @@
+import type pg from 'pg';
+import { messageOf, HoldfastError } from '../errors.ts';
+import { connect, endSession, type DatabaseAccess } from '../postgres/access.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { splitGlobals, statementFor, type GlobalsStatement } from './globalsStatements.ts';
+import type { RestoreScope } from './run.ts';
+import { requireOwn, type NewDatabase } from './targetDatabase.ts';
+
+export interface DatabaseProperties {
+  /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them. */
+  readonly parameters: readonly string[];
+  /** Owner, privileges, connection limit, comment. */
+  readonly others: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** What the part `globals` says of the database itself, for one of another name. */
+export function databaseProperties(globals: string, target: string, scope: RestoreScope): DatabaseProperties {
+  const name = quoteIdentifier(target);
+  const all = splitGlobals(globals).filter(({ nameAt }) => nameAt !== undefined);
+  const wanted = all.filter(({ text }) => !isLeftOut(text, scope));
+  const sql = (statements: readonly GlobalsStatement[]) => statements.map((each) => statementFor(each, name));
+  const roleSettings = all.filter(
+    ({ text }) => !wanted.some((each) => each.text === text) && text.startsWith('ALTER ROLE'),
+  );
+  return {
+    parameters: sql(wanted.filter(({ text }) => isParameter(text))),
+    others: sql(wanted.filter(({ text }) => !isParameter(text))),
+    warnings:
+      roleSettings.length === 0
+        ? []
+        : [`${roleSettings.length} settings of single roles in the database are left out, with its owners`],
+  };
+}
+
+/** Before anything is restored. Throws RestoreFailed with the statement. */
+export async function applyParameters(server: DatabaseAccess, properties: DatabaseProperties, signal?: AbortSignal) {
+  await inOneTransaction(server, properties.parameters, signal);
+}
+
+/**
+ * After everything is restored, and with it the mark of an unfinished restore goes: the database is whole from this
+ * commit on. It waits for the disk, and so for everything before it.
+ */
+export async function applyProperties(database: NewDatabase, properties: DatabaseProperties, signal?: AbortSignal) {
+  const { server, target } = database;
+  const unmark = `COMMENT ON DATABASE ${quoteIdentifier(target)} IS NULL`;
+  await inOneTransaction(server, [unmark, ...properties.others], signal, (client) => requireOwn(client, database));
+}
+
+async function inOneTransaction(
+  server: DatabaseAccess,
+  statements: readonly string[],
+  signal?: AbortSignal,
+  first?: (client: pg.Client) => Promise<void>,
+) {
+  const client = await connect(server, signal);
+  try {
+    await client.query('begin');
+    await first?.(client);
+    for (const statement of statements) {
+      await client.query(statement).catch((cause: unknown) => {
+        throw new HoldfastError('RestoreFailed', `${firstWords(statement)}: ${messageOf(cause)}`, {
+          advice: 'Create what is missing on the target server, or leave owners and privileges out.',
+          cause,
+        });
+      });
+    }
+    await client.query('commit');
+  } finally {
+    await endSession(client);
+  }
+}
+
+function isParameter(text: string): boolean {
+  return /^ALTER (DATABASE|ROLE) .* SET /s.test(text);
+}
+
+function isLeftOut(text: string, { noOwner = false, noPrivileges = false }: RestoreScope): boolean {
+  if (/^ALTER (DATABASE\s+OWNER TO|ROLE) /.test(text)) return noOwner;
+  return /^(GRANT|REVOKE) /.test(text) && (noPrivileges || noOwner);
+}
+
+/** A setting's value may be a secret of the application's. */
+function firstWords(statement: string): string {
+  return statement.replace(/ (TO|IS) [E'].*$/s, '');
+}

@@ -1,0 +1,235 @@
+import { statfs } from 'node:fs/promises';
+import type pg from 'pg';
+import type { ErrorType } from '../errors.ts';
+import { cutList, quoteIdentifier } from '../postgres/identifiers.ts';
+import type { Inventory } from '../postgres/inventorySchema.ts';
+import type { Finding } from '../postgres/preflight.ts';
+import { createRolesSql } from './sourceRoles.ts';
+import { isLeftOver } from './targetDatabase.ts';
+import type { PreflightTargetOptions } from './run.ts';
+
+/** What a session on the target's server tells about it, question by question. */
+
+export interface RoleOnServer {
+  readonly name: string;
+  readonly superuser: boolean;
+  readonly createDatabase: boolean;
+}
+
+/** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
+const LONGEST_NAME = 63;
+const RESERVED = ['postgres', 'template0', 'template1'];
+
+/** A name that every tool can be given; PostgreSQL itself would take any. */
+export function nameFinding(target: string): Finding[] {
+  const bytes = Buffer.byteLength(target);
+  if (bytes > LONGEST_NAME)
+    return [
+      failure(
+        `the name ${target} has ${bytes} bytes`,
+        `PostgreSQL's names have at most ${LONGEST_NAME}.`,
+        'InvalidInput',
+      ),
+    ];
+  if (!/^[\p{L}_][\p{L}\p{N}_$.-]*$/u.test(target))
+    return [
+      failure(
+        `${JSON.stringify(target)} is no name for a database`,
+        'Use letters, digits, _, $, . and -, and begin with a letter.',
+        'InvalidInput',
+      ),
+    ];
+  if (RESERVED.includes(target)) return [failure(`database ${target} belongs to the server`, 'Choose another name.')];
+  return [];
+}
+
+export async function existenceFinding(
+  client: pg.Client,
+  { target, mark }: PreflightTargetOptions,
+): Promise<Finding[]> {
+  const { rowCount } = await client.query('select from pg_database where datname = $1', [target]);
+  if (rowCount === 0 || (mark !== undefined && (await isLeftOver(client, target, mark)))) return [];
+  return [failure(`database ${target} exists already`, 'Choose another name, or drop it first.')];
+}
+
+export function versionFindings(
+  server: { readonly version: string; readonly major: number; readonly recovering: boolean },
+  { manifest, clients }: PreflightTargetOptions,
+): Finding[] {
+  const dumped = manifest.database?.serverVersion ?? '';
+  const findings: Finding[] = [];
+  if (server.recovering) findings.push(failure('the server is a standby', 'Restore on the primary.'));
+  if (server.major < Number.parseInt(dumped, 10))
+    findings.push(
+      failure(
+        `the server is PostgreSQL ${server.version}, older than ${dumped}, which was dumped`,
+        'Restore on a server that is not older.',
+      ),
+    );
+  if (clients !== undefined && clients.major >= 17 && server.major < 17)
+    findings.push(
+      failure(
+        `pg_restore ${clients.version} sets a timeout that PostgreSQL ${server.version} does not know`,
+        `Install the client programs of PostgreSQL ${server.major} (postgresql-client-${server.major} on Debian and Ubuntu).`,
+        'ToolMissing',
+      ),
+    );
+  return findings;
+}
+
+export async function readRole(client: pg.Client): Promise<RoleOnServer> {
+  const { rows } = await client.query<RoleOnServer>(
+    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase" from pg_roles where rolname = current_user`,
+  );
+  return rows[0] ?? { name: '', superuser: false, createDatabase: false };
+}
+
+export async function roleFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  { description, noOwner = false }: PreflightTargetOptions,
+): Promise<{ findings: Finding[]; createRoles: string[] }> {
+  const findings: Finding[] = [];
+  if (!role.superuser && !role.createDatabase)
+    findings.push(
+      failure(`role ${role.name} may not create databases`, `ALTER ROLE ${quoteIdentifier(role.name)} CREATEDB;`),
+    );
+  const { inventory, globals } = description;
+  const { rows } = await client.query<{ name: string; member: boolean }>(
+    `select rolname as name, pg_has_role(oid, 'member') as member from pg_roles`,
+  );
+  const present = rows.map(({ name }) => name);
+  const missing = inventory.roles.map(({ name }) => name).filter((name) => !present.includes(name));
+  const createRoles = createRolesSql(globals, missing, present, 'shown');
+  if (missing.length > 0) {
+    const message = `${missing.length} roles are missing: ${cutList(missing.map(quoteIdentifier))}`;
+    // Policies name roles too, and cannot be left out.
+    findings.push({ ...failure(message, createRoles.join(' ')), severity: noOwner ? 'warning' : 'failure' });
+  }
+  const foreign = ownersIn(inventory).filter((name) => rows.some((each) => each.name === name && !each.member));
+  if (!noOwner && foreign.length > 0)
+    findings.push(
+      failure(
+        `role ${role.name} cannot give what it restores to ${cutList(foreign.map(quoteIdentifier))}`,
+        `Restore as a superuser, grant it those roles, or leave owners out.`,
+      ),
+    );
+  return { findings, createRoles };
+}
+
+/** Without the role that every database's own owner is a member of. */
+function ownersIn({ database, objects }: Inventory): string[] {
+  const owners = new Set([database.owner, ...objects.flatMap(({ owner }) => owner ?? [])]);
+  owners.delete('pg_database_owner');
+  return [...owners].toSorted();
+}
+
+interface ExtensionRow {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly default_version: string;
+  readonly trusted: boolean;
+}
+
+export async function extensionFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  { inventory }: PreflightTargetOptions['description'],
+): Promise<Finding[]> {
+  const { rows } = await client.query<ExtensionRow>(
+    `select v.name, array_agg(v.version) as versions, e.default_version, bool_or(v.trusted) as trusted
+       from pg_available_extension_versions v join pg_available_extensions e using (name)
+      where v.name = any ($1) group by v.name, e.default_version`,
+    [inventory.extensions.map(({ name }) => name)],
+  );
+  return inventory.extensions.flatMap(({ name, version }): Finding[] => {
+    const found = rows.find((each) => each.name === name);
+    if (found === undefined)
+      return [
+        failure(
+          `extension ${name} ${version} is not installed on the server`,
+          `Install the package that brings ${name}; the dump runs CREATE EXTENSION.`,
+        ),
+      ];
+    const findings: Finding[] = [];
+    // A dump asks for no version: the server's default one is what comes.
+    if (found.default_version !== version)
+      findings.push(
+        warning(
+          `extension ${name} comes in version ${found.default_version} where ${version} was dumped`,
+          found.versions.includes(version)
+            ? `To have the same: ALTER EXTENSION ${quoteIdentifier(name)} UPDATE TO '${version}';`
+            : `Install version ${version}, or see that the application takes ${found.default_version}.`,
+        ),
+      );
+    if (!found.trusted && !role.superuser && name !== 'plpgsql')
+      findings.push(
+        warning(`only a superuser can create extension ${name} on most servers`, 'Restore as a superuser.'),
+      );
+    return findings;
+  });
+}
+
+export async function tablespaceFindings(
+  client: pg.Client,
+  { inventory }: PreflightTargetOptions['description'],
+): Promise<Finding[]> {
+  const { rows } = await client.query<{ name: string }>('select spcname as name from pg_tablespace');
+  return inventory.tablespaces
+    .filter((name) => !rows.some((row) => row.name === name))
+    .map((name) =>
+      failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`),
+    );
+}
+
+/** Beside the database itself there is the log of its writing, which the server recycles. */
+const SPACE_FACTOR = 1.1;
+
+export async function spaceFindings(
+  client: pg.Client,
+  { manifest, server, tables }: PreflightTargetOptions,
+): Promise<{ findings: Finding[]; requiredBytes: number; freeBytes?: number }> {
+  const requiredBytes = Math.ceil((manifest.database?.bytes ?? 0) * SPACE_FACTOR);
+  const freeBytes = isLocal(server.host) ? await readFreeBytes(client) : undefined;
+  if (freeBytes === undefined)
+    return {
+      findings: [
+        warning(
+          'how much room the server has cannot be seen from here',
+          `Look that ${size(requiredBytes)} are free there.`,
+        ),
+      ],
+      requiredBytes,
+    };
+  if (freeBytes >= requiredBytes) return { findings: [], requiredBytes, freeBytes };
+  const message = `the server has ${size(freeBytes)} free; the database needs about ${size(requiredBytes)}`;
+  const finding = failure(message, 'Make room on the file system of its data directory.');
+  return { findings: [tables ? { ...finding, severity: 'warning' } : finding], requiredBytes, freeBytes };
+}
+
+function isLocal(host: string): boolean {
+  return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+/** Undefined where the role may not ask, or the server lives in a container with a file system of its own. */
+async function readFreeBytes(client: pg.Client): Promise<number | undefined> {
+  const { rows } = await client.query<{ directory: string | null }>(
+    `select setting as directory from pg_settings where name = 'data_directory'`,
+  );
+  const directory = rows[0]?.directory;
+  if (!directory) return undefined;
+  const found = await statfs(directory).catch(() => undefined);
+  return found && found.bavail * found.bsize;
+}
+
+function size(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
+function failure(message: string, advice: string, type: ErrorType = 'RefusedForSafety'): Finding {
+  return { severity: 'failure', type, message, advice };
+}
+
+function warning(message: string, advice: string): Finding {
+  return { severity: 'warning', type: 'RestoreFailed', message, advice };
+}

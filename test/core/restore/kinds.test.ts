@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { reconcile } from '../../../core/restore/reconcile.ts';
+import { createDatabase, type TestDatabase } from '../../support/servers.ts';
+import { accessTo, createRole, openSession, runSql } from '../postgres/support.ts';
+import { backUp, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
+
+async function kindsSql(): Promise<string> {
+  return readFile(new URL('kinds.sql', import.meta.url), 'utf8');
+}
+
+async function assertEqual(backup: StoredDatabase, target: TestDatabase): Promise<void> {
+  const result = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.deepEqual(result.differences, []);
+}
+
+for (const jobs of [1, 2]) {
+  test(`every kind of object comes back, with ${jobs} jobs, and again from a backup of what came back`, async (context) => {
+    const source = await createDatabase(context);
+    const [target, second] = [await newTarget(context), await newTarget(context)];
+    await runSql(source, await kindsSql());
+    const backup = await backUp(context, source, { dump: { jobs } });
+    assert.deepEqual(
+      backup.inventory.notCarried?.map(({ kind, name }) => `${kind} ${name}`),
+      ['rows of foreign table app.far_events', 'rows of foreign table app.hosts'],
+    );
+    const restored = await restore(backup, target, { jobs });
+    assert.deepEqual(restored.warnings, []);
+    await assertEqual(backup, target);
+    const again = await backUp(context, target, { dump: { jobs } });
+    await restore(again, second, { jobs });
+    await assertEqual(backup, second);
+  });
+}
+
+test('every kind of object comes back without owners and privileges too', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, await kindsSql());
+  const backup = await backUp(context, source);
+  const scope = { noOwner: true, noPrivileges: true };
+  await restore(backup, target, scope);
+  const result = await reconcile({ database: accessTo(target), expected: backup.inventory, ...scope });
+  assert.equal(result.equal, true);
+  assert.deepEqual(
+    result.differences.map(({ object, what }) => `${object} ${what}`),
+    ['app.nodes definition'],
+  );
+});
+
+test('a database of another encoding and locale comes back in it', async (context) => {
+  const forms = [
+    [`encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'`, 'SQL_ASCII'],
+    [`encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'`, 'LATIN1'],
+    [`encoding 'UTF8' locale_provider icu icu_locale 'de-u-ks-level2' lc_collate 'C' lc_ctype 'C'`, 'LATIN1'],
+  ] as const;
+  for (const [form, encoding] of forms) {
+    const source = await newTarget(context);
+    const target = await newTarget(context);
+    await onServer(`create database ${source.name} template template0 ${form}`);
+    await runSql(
+      source,
+      `create table words (word text); insert into words values (convert_from('\\xfc', '${encoding}')), ('abc')`,
+    );
+    const backup = await backUp(context, source);
+    await restore(backup, target);
+    await assertEqual(backup, target);
+  }
+});
+
+test('settings of a database that get into the way of a restore are set again, and do not', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(
+    source,
+    `create function tenant() returns text language sql stable as $$ select pg_catalog.current_setting('app.tenant') $$;
+     create table t (v text check (public.tenant() = 'shop')); set app.tenant = 'shop'; insert into t values ('x'); create index on t (v);
+     create materialized view m as select * from t;
+     alter database ${source.name} set app.tenant = 'shop';
+     alter database ${source.name} set default_transaction_read_only = on; alter database ${source.name} set default_transaction_isolation = 'serializable';
+     alter database ${source.name} set statement_timeout = '100ms'; alter database ${source.name} set lock_timeout = '1ms';
+     alter database ${source.name} set client_encoding = 'LATIN1'; alter database ${source.name} set standard_conforming_strings = off;
+     alter database ${source.name} set datestyle = 'German'; alter database ${source.name} set idle_session_timeout = '100ms';
+     alter database ${source.name} connection limit 0`,
+  );
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  await assertEqual(backup, target);
+  const session = await openSession(context, target);
+  const { rows } = await session.query(`select current_setting('default_transaction_read_only') as it`);
+  assert.deepEqual(rows, [{ it: 'on' }]);
+});
+
+test('a role that is no superuser restores what it may own', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(
+    source,
+    `create table t (id serial primary key, v text); insert into t (v) values ('x'); grant select on t to pg_monitor`,
+  );
+  const backup = await backUp(context, source);
+  const role = await createRole(source, 'createdb');
+  const server = { ...role, name: 'postgres' };
+  await restore(backup, target, { server, noOwner: true, noPrivileges: true });
+  const result = await reconcile({
+    database: { ...role, name: target.name },
+    expected: backup.inventory,
+    noOwner: true,
+    noPrivileges: true,
+  });
+  assert.deepEqual(result.differences, []);
+  await onServer(`alter database ${target.name} owner to postgres`);
+});
+
+test('after a restore the planner has statistics of every table, and rows can be inserted at once', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, await kindsSql());
+  await restore(await backUp(context, source), target);
+  const session = await openSession(context, target);
+  const { rows } = await session.query<{ name: string }>(`
+    select c.relname as name from pg_class c join pg_stats s on s.tablename = c.relname and s.schemaname = 'app'
+     where c.relnamespace = 'app'::regnamespace group by 1 order by 1`);
+  const analyzed = rows.map(({ name }) => name);
+  for (const name of ['events', 'events_h0', 'types', 'nodes', 'first', 'child', 'parent_one'])
+    assert.ok(analyzed.includes(name), name);
+  await session.query(
+    `insert into app.events (at, kind) values ('2026-02-02', 'new'); insert into app.types (w) values ('new'); insert into app.old_serial (v) values ('z')`,
+  );
+});

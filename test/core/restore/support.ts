@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { Client } from 'pg';
+import { findClientPrograms } from '../../../core/postgres/clients.ts';
+import type { DatabaseAccess } from '../../../core/postgres/access.ts';
+import type { DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
+import type { Inventory } from '../../../core/postgres/inventorySchema.ts';
+import type { Manifest } from '../../../core/repository/manifest.ts';
+import { chooseRestorePrograms } from '../../../core/restore/restorePrograms.ts';
+import { restoreDatabase } from '../../../core/restore/restoreDatabase.ts';
+import type { RestoreCopy, RestoreDatabaseOptions, RestoredDatabase } from '../../../core/restore/run.ts';
+import type { Backend } from '../../../core/storage/backend.ts';
+import { openLocalBackend } from '../../../core/storage/local.ts';
+import { temporaryDirectory } from '../../support/directories.ts';
+import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
+import { accessTo, dumpInto } from '../postgres/support.ts';
+import { newBackupKeys, storeBackup, type BackupKeys } from '../repository/storedBackup.ts';
+
+export interface StoredDatabase {
+  readonly manifest: Manifest;
+  readonly keys: BackupKeys;
+  readonly inventory: Inventory;
+  readonly globals: string;
+  /** A directory with its objects, and the backend over it, for each copy. */
+  readonly roots: readonly string[];
+  readonly backends: readonly Backend[];
+  readonly copies: readonly RestoreCopy[];
+}
+
+/** Dumps a database as a backup does and stores it, sealed and signed, on so many local storages. */
+export async function backUp(
+  context: TestContext,
+  source: TestDatabase,
+  options: {
+    readonly copies?: number;
+    readonly dump?: Partial<DatabaseDumpOptions>;
+    readonly access?: DatabaseAccess;
+    /** Unset: local ones. */
+    readonly backends?: readonly Backend[];
+  } = {},
+): Promise<StoredDatabase> {
+  const access = options.access ?? accessTo(source);
+  const { directory, inventory, parts } = await dumpInto(context, access, options.dump);
+  const keys = newBackupKeys();
+  const roots: string[] = [];
+  for (let count = 0; count < (options.copies ?? 1); count += 1) roots.push(await temporaryDirectory(context));
+  const local = roots.map((path, index) => openLocalBackend(`copy-${index + 1}`, { type: 'local', path }));
+  const backends = options.backends ?? local;
+  const plain = await Promise.all(
+    parts.map(async (part) => {
+      const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
+      return { part, format, bytes: await readFile(join(directory, part)) } as const;
+    }),
+  );
+  const manifest = await storeBackup(backends, keys, plain);
+  return {
+    manifest,
+    keys,
+    inventory,
+    globals: await readFile(join(directory, 'globals'), 'utf8'),
+    roots,
+    backends,
+    copies: backends.map((backend) => ({ backend: backend.name, open: async () => backend })),
+  };
+}
+
+/** The shared server's own maintenance database. */
+export function maintenance(): DatabaseAccess {
+  return accessTo({ ...testPostgres(), name: 'postgres' });
+}
+
+/** A name for a database that does not exist yet, dropped after the test where it came to be. */
+export async function newTarget(context: TestContext): Promise<TestDatabase> {
+  const database = await createDatabase(context);
+  await onServer(`drop database ${database.name}`);
+  return database;
+}
+
+export async function onServer(sql: string): Promise<Record<string, unknown>[]> {
+  const { host, port, user, password } = testPostgres();
+  const client = new Client({ host, port, user, password, database: 'postgres' });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** What stands under a target's name, and under the names that its restore gives to what is not finished. */
+export async function databasesLike(target: string): Promise<string[]> {
+  const own = createHash('sha256').update(`test/${target}`).digest('hex').slice(0, 16);
+  const rows = await onServer(
+    `select datname from pg_database where datname = '${target}' or datname ~ '^holdfast_new_${own}' order by 1`,
+  );
+  return rows.map((row) => String(row.datname));
+}
+
+export async function restore(
+  backup: StoredDatabase,
+  target: TestDatabase,
+  changes: Partial<RestoreDatabaseOptions> = {},
+): Promise<RestoredDatabase> {
+  return restoreDatabase({
+    copies: backup.copies,
+    manifest: backup.manifest,
+    openingKeys: [backup.keys.aes],
+    server: maintenance(),
+    target: target.name,
+    mark: `test/${target.name}`,
+    jobs: 2,
+    clients: chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), '15'),
+    ...changes,
+  });
+}
