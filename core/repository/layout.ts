@@ -41,23 +41,6 @@ export function objectName(part: string, extension: string, compression: Compres
   return `${part}.${extension}.${compressed}.enc${number}`;
 }
 
-/** How many objects a part of so many segments becomes. */
-export function objectCount(segments: number): number {
-  return Math.max(1, Math.ceil(segments / SEGMENTS_PER_OBJECT));
-}
-
-/** Which object of its part, and which segment of that object, a segment is. All count from 0. */
-export function placeOfSegment(segment: number): { readonly object: number; readonly segment: number } {
-  return { object: Math.floor(segment / SEGMENTS_PER_OBJECT), segment: segment % SEGMENTS_PER_OBJECT };
-}
-
-/** Reads a manifest's key back; undefined for any other key. */
-export function parseManifestKey(key: string): BackupLocation | undefined {
-  const elements = key.split('/');
-  if (elements.length !== 4 || elements[3] !== MANIFEST_NAME) return undefined;
-  return parseBackupPrefix(`${elements.slice(0, 3).join('/')}/`);
-}
-
 /** Reads `<source>/<tier>/<backup-id>/` back; undefined for anything else. */
 export function parseBackupPrefix(prefix: string): BackupLocation | undefined {
   const [source, tierName, backup, rest, ...more] = prefix.split('/');

@@ -59,7 +59,7 @@ async function installation(t: TestContext) {
   const configuration = {
     catalog: { url: { file: join(home, 'catalog.url') } },
     temporal: { address: testTemporal().address },
-    spool: { path: join(home, 'spool'), limit: '16MiB' },
+    spool: { path: join(home, 'spool'), limit: '64MiB' },
     keys: {
       ops: { type: 'aes-256', key: { file: join(home, 'ops.key') } },
       sign: { type: 'ed25519', privateKey: { file: join(home, 'sign.pem') } },

@@ -4,13 +4,9 @@ import { backupId, isBackupId, parseBackupId } from '../../../core/repository/ba
 import {
   backupPrefix,
   manifestKey,
-  objectCount,
   objectKey,
   objectName,
   parseBackupPrefix,
-  parseManifestKey,
-  placeOfSegment,
-  SEGMENTS_PER_OBJECT,
 } from '../../../core/repository/layout.ts';
 import { seededRandom } from '../seal/sealing.ts';
 
@@ -69,25 +65,17 @@ describe('the layout', () => {
     assert.equal(objectName('database', 'dump', 'zstd', 999), 'database.dump.zst.enc.999');
   });
 
-  it('reads manifest keys and prefixes back, and nothing else', () => {
-    assert.deepEqual(parseManifestKey(manifestKey(LOCATION)), LOCATION);
+  it('reads prefixes back, and nothing else', () => {
     assert.deepEqual(parseBackupPrefix(backupPrefix(LOCATION)), LOCATION);
-    for (const key of [
-      'manifest.json',
-      'shop/daily/manifest.json',
-      'shop/hourly/20261120T020000Z-7f3k9q/manifest.json',
-      'shop/daily/20261120T020000Z-7f3k9q/database.dump.zst.enc',
-      'shop/daily/20261120T020000Z-7f3k9q/x/manifest.json',
-      '/daily/20261120T020000Z-7f3k9q/manifest.json',
+    for (const prefix of [
+      '',
+      'shop/daily/',
+      'shop/hourly/20261120T020000Z-7f3k9q/',
+      'shop/daily/20261120T020000Z-7f3k9q',
+      'shop/daily/20261120T020000Z-7f3k9q/x/',
+      '/daily/20261120T020000Z-7f3k9q/',
     ]) {
-      assert.equal(parseManifestKey(key), undefined, key);
+      assert.equal(parseBackupPrefix(prefix), undefined, prefix);
     }
-  });
-
-  it('starts a new object after 8192 segments', () => {
-    assert.equal(SEGMENTS_PER_OBJECT, 8192);
-    assert.deepEqual([0, 1, 8192, 8193, 16_385].map(objectCount), [1, 1, 1, 2, 3]);
-    assert.deepEqual(placeOfSegment(8191), { object: 0, segment: 8191 });
-    assert.deepEqual(placeOfSegment(8192), { object: 1, segment: 0 });
   });
 });
