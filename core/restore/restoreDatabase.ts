@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import { createClientEnvironment, type ClientEnvironment } from '../postgres/passwordFile.ts';
+import { createTemporaryDirectory } from '../process/temporaryDirectory.ts';
 import { partBytes } from '../repository/extractPart.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import { partNamed, readPart } from '../repository/readPart.ts';
@@ -45,8 +45,7 @@ interface RestoredCopy {
 
 async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): Promise<RestoredCopy> {
   const { manifest, openingKeys, server, target, signal } = options;
-  // Only its owner can enter it (mkdtemp(3)).
-  const directory = await mkdtemp(path.join(tmpdir(), 'holdfast-'));
+  const directory = await createTemporaryDirectory();
   let environment: ClientEnvironment | undefined;
   try {
     const description = await describeCopy(backend, manifest, openingKeys, signal);

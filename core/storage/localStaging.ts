@@ -27,16 +27,22 @@ export function isUploadId(locator: string): boolean {
   return UPLOAD_ID.test(locator);
 }
 
+/** Somebody else's upload that ends takes empty folders away, perhaps the one just made. */
+const FOLDER_ATTEMPTS = 5;
+
 export async function createStaging(place: LocalPlace, key: string): Promise<string> {
   const id = randomUUID();
-  try {
-    await makeFolders(place, `${OWN_FOLDER}/uploads/${id}/upload.json`);
-    await noteFacts(join(stagingPath(place, id), 'upload.json'), key);
-    return id;
-  } catch (error) {
-    // A full disk takes the folder and an empty file, and then no byte. The first failure is the reason.
-    await removeStaging(place, id).catch(() => undefined);
-    throw error;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await makeFolders(place, `${OWN_FOLDER}/uploads/${id}/upload.json`);
+      await noteFacts(join(stagingPath(place, id), 'upload.json'), key);
+      return id;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' && tries < FOLDER_ATTEMPTS) continue;
+      // A full disk takes the folder and an empty file, and then no byte. The first failure is the reason.
+      await removeStaging(place, id).catch(() => undefined);
+      throw error;
+    }
   }
 }
 

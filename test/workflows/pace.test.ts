@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { createApplication, type Application, type BackupDocument } from '../support/application.ts';
+import type { BackupProgress } from '../../core/backup/run.ts';
+import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { startGatedProxy, type GatedProxy } from '../support/gatedProxy.ts';
 import { until } from '../support/processes.ts';
@@ -64,19 +65,16 @@ test('[19] what cannot be reached for longer than the plan allows is given up, a
 test('an operator changes the bandwidth of a running backup, and nonsense is refused with what would be right', async () => {
   const running = app.backup('shop', '--plan', 'slow');
   const client = await app.temporal();
-  const workflowId = await until('the run', async () => {
-    for await (const { workflowId: id } of client.workflow.list({
-      query: `TaskQueue = '${app.settings.temporal.taskQueue}' AND ExecutionStatus = 'Running' AND WorkflowType = 'backup'`,
-    }))
-      return id;
+  const query = `TaskQueue = '${app.settings.temporal.taskQueue}' AND ExecutionStatus = 'Running' AND WorkflowType = 'backup'`;
+  // The run before may still be listed.
+  const handle = await until('the upload', async () => {
+    for await (const { workflowId } of client.workflow.list({ query })) {
+      const run = client.workflow.getHandle(workflowId);
+      const progress = await run.query<BackupProgress>('progress').catch(() => undefined);
+      if (progress?.plan === 'slow' && progress.copies.some(({ state }) => state === 'uploading')) return run;
+    }
     return undefined;
   });
-  const handle = client.workflow.getHandle(workflowId);
-  const uploading = async () => {
-    const progress = await handle.query<{ copies: BackupDocument['copies'] }>('progress').catch(() => undefined);
-    return progress?.copies.some(({ backend, state }) => backend === 'slow' && state === 'uploading');
-  };
-  await until('the upload', uploading);
   const set = (change: unknown) => handle.executeUpdate('setBandwidth', { args: [change] });
   const refused: [unknown, RegExp][] = [
     [{ backend: 'slow', bytesPerSecond: 0 }, /at least 1 byte a second.*A right input is/],
