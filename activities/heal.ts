@@ -1,4 +1,6 @@
 import { noteHealing } from '../core/catalog/healing.ts';
+import { noteDamage } from '../core/catalog/noteDamage.ts';
+import { isHoldfastError } from '../core/errors.ts';
 import { healCopy } from '../core/heal/healCopy.ts';
 import { healWorkflowId, type HealCopyStep, type HealInput, type HealNote, type SurveyStep } from '../core/heal/run.ts';
 import type { ScanAssignment } from '../core/heal/scan.ts';
@@ -16,17 +18,20 @@ export const findWoundsStep = (dependencies: Dependencies) => (context: StepCont
 
 export const healCopyStep = (dependencies: Dependencies) => async (context: StepContext, step: HealCopyStep) => {
   const { location, backend, condition } = step;
-  const healing = await healCopy({
+  const damaged = new Map<string, string>();
+  const options = {
     ...dependencies,
     step,
     segmentSize: dependencies.configuration.spool.segmentSize,
     openPart: dependencies.work.openPart,
     signal: context.signal,
-    onProgress: (bytes) => {
+    onProgress: (bytes: number) => {
       context.checkpoint({ bytes });
       dependencies.progress.verified(context, `${location.backup} ${backend}`, bytes);
     },
-  });
+    onDamaged: (name: string, problem: string) => void damaged.set(name, problem),
+  };
+  const healing = await healCopy(options).finally(() => tellOfDamage(dependencies, context, location.backup, damaged));
   const { outcome, from, objects, bytes } = healing;
   dependencies.log.info(
     { backup: location.backup, backend, condition, outcome, from, objects, bytes },
@@ -34,6 +39,24 @@ export const healCopyStep = (dependencies: Dependencies) => async (context: Step
   );
   return healing;
 };
+
+/** What was found wrong on the way counts like any other look at a copy; the run then looks again, and heals it too. */
+async function tellOfDamage(
+  { catalog, log }: Dependencies,
+  context: StepContext,
+  backup: string,
+  damaged: ReadonlyMap<string, string>,
+): Promise<void> {
+  if (damaged.size === 0) return;
+  log.warn({ backup, damaged: Object.fromEntries(damaged) }, 'copies that were to help are damaged');
+  try {
+    const found = await noteDamage(await catalog(), backup, damaged, new Date());
+    if (found.length > 0) await context.signalWorkflow('wake', undefined);
+  } catch (error) {
+    if (!isHoldfastError(error, 'CatalogUnavailable')) throw error;
+    log.warn({ backup, reason: error.message }, 'the catalog was not told of damaged copies');
+  }
+}
 
 export const noteHealingStep =
   (dependencies: Dependencies) => async (context: StepContext, notes: readonly HealNote[]) => {

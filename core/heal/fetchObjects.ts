@@ -17,6 +17,7 @@ export interface FetchOptions extends ProveOptions {
   readonly wanting: readonly KeyedObject[];
   readonly helpers: Helpers;
   readonly segmentSize: number;
+  readonly onDamaged: (backend: string, problem: string) => void;
   /** Whether nothing that this writes may stay where it cannot all be fetched. */
   readonly takeBackOnRefusal: boolean;
 }
@@ -94,13 +95,13 @@ async function copyWithinService({ target, helpers, signal }: FetchOptions, obje
 }
 
 async function streamFromAny(
-  { step, manifest, target, helpers, segmentSize, signal, onProgress }: FetchOptions,
+  { step, manifest, target, helpers, segmentSize, signal, onProgress, onDamaged }: FetchOptions,
   object: KeyedObject,
   uploads: Map<string, PendingUpload>,
 ): Promise<string> {
   const lost: LostObject & { problems: string[] } = { object, problems: [] };
   let { someSilent } = helpers;
-  for (const { name, backend } of helpers.all) {
+  for (const { name, backend, manifest: claimed } of helpers.all) {
     if (backend === undefined) continue;
     let sent = 0;
     const resume = uploads.get(object.key)?.locator;
@@ -109,7 +110,9 @@ async function streamFromAny(
     uploads.delete(object.key);
     if (copied.outcome === 'copied') return name;
     const { problem } = copied;
-    someSilent ||= problem.type !== 'ObjectMissing' && problem.type !== 'ObjectDamaged';
+    const damaged = problem.type === 'ObjectMissing' || problem.type === 'ObjectDamaged';
+    someSilent ||= !damaged;
+    if (claimed && damaged) onDamaged(name, problem.message);
     lost.problems.push(problem.message);
   }
   throw noGoodCopy(step, manifest, [lost], someSilent);

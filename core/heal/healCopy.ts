@@ -20,6 +20,8 @@ export interface HealCopyOptions extends ProveOptions {
   readonly keys: Keys;
   /** Bytes. */
   readonly segmentSize: number;
+  /** Told of other copies that claim to be whole, and turned out damaged when something was to be taken from them. */
+  readonly onDamaged: (backend: string, problem: string) => void;
 }
 
 /**
@@ -67,7 +69,7 @@ export async function healCopy(options: HealCopyOptions): Promise<CopyHealing> {
   if (own.present) {
     // The last good word about this backup must not be this one.
     if (elsewhere.length === 0) throw noManifest(step, helpers.someSilent);
-    await proveElsewhere(step, manifest, wanting, helpers, signal);
+    await proveElsewhere(step, manifest, wanting, helpers, options);
     await target.delete(manifestKey(step.location), signal);
   }
   const takeBackOnRefusal = !own.present;

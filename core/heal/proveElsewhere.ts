@@ -4,6 +4,7 @@ import { objectKey } from '../repository/layout.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readObjects, type KeyedObject, type ObjectFinding } from '../repository/readObjects.ts';
 import type { Backend } from '../storage/backend.ts';
+import type { HealCopyOptions } from './healCopy.ts';
 import type { Helpers } from './reference.ts';
 import type { HealCopyStep } from './run.ts';
 
@@ -16,14 +17,14 @@ export async function proveElsewhere(
   manifest: Manifest,
   wanting: readonly KeyedObject[],
   helpers: Helpers,
-  signal: AbortSignal,
+  { signal, onDamaged }: Pick<HealCopyOptions, 'signal' | 'onDamaged'>,
 ): Promise<void> {
   const lost: LostObject[] = [];
   let someSilent = helpers.someSilent;
   for (const object of wanting) {
     const problems: string[] = [];
     let proven = false;
-    for (const { backend } of helpers.all) {
+    for (const { name, backend, manifest: claimed } of helpers.all) {
       if (backend === undefined) continue;
       const answer = await lookAt(backend, object, signal);
       if (answer === 'right') {
@@ -31,6 +32,7 @@ export async function proveElsewhere(
         break;
       }
       someSilent ||= answer.silent;
+      if (claimed && !answer.silent) onDamaged(name, answer.problem);
       problems.push(answer.problem);
     }
     if (!proven) lost.push({ object, problems });

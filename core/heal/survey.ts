@@ -59,6 +59,9 @@ export async function surveySource(options: SurveyOptions): Promise<HealSurvey> 
       }
     }),
   );
+  // In the plan's order, whoever answered first: what a copy is healed from is no matter of chance.
+  const order = [...names];
+  views.sort((left, right) => order.indexOf(left.backend) - order.indexOf(right.backend));
   const runningSince = Math.min(
     begun.getTime() - UNSEEN_FOR,
     ...[...runningBefore, ...(await options.runningSince())].map((time) => time.getTime()),

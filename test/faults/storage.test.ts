@@ -240,10 +240,16 @@ function beforeReadBack(change: (body: Buffer) => Buffer): S3Proxy['fault'] {
   return async ({ operation, path }) => {
     if (operation !== 'GetObject' || changed || !path.includes('/database.dump')) return undefined;
     changed = true;
-    const key = path.split('/').slice(2).join('/');
-    const body = (await app.stores.far.objects()).get(key);
-    assert.ok(body);
-    await overwrite(key, change(body));
+    try {
+      const key = path.split('/').slice(2).join('/');
+      const body = (await app.stores.far.objects()).get(key);
+      assert.ok(body);
+      await overwrite(key, change(body));
+    } catch (error) {
+      // The request fails and is sent again: then it has to be done.
+      changed = false;
+      throw error;
+    }
     return undefined;
   };
 }
