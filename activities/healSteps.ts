@@ -3,7 +3,7 @@ import type { ScanAssignment } from '../core/heal/scan.ts';
 
 /** The steps of a heal and of the daily scan, by the names under which Temporal knows them. */
 export interface HealSteps {
-  /** Looks which copies of a source are missing, damaged, or to be read back. Changes nothing. */
+  /** Looks which copies of a source are missing, damaged, or to be read back. Changes no copy. */
   findWounds(step: SurveyStep): Promise<HealSurvey>;
   /** Makes one copy whole, or finds that it is. */
   healCopy(step: HealCopyStep): Promise<CopyHealing>;

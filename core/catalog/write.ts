@@ -26,6 +26,27 @@ export async function recordBackup(
 }
 
 /**
+ * Writes a backup that the catalog does not know yet, and answers whether it did: one that a run has recorded meanwhile
+ * stays as that run wrote it. Throws CatalogUnavailable.
+ */
+export async function adoptBackup(catalog: Catalog, record: BackupRecord): Promise<boolean> {
+  return inTransaction(catalog, async (client) => {
+    const row = backupRow(record);
+    const columns = Object.keys(row);
+    const added = await client.query(
+      `INSERT INTO holdfast.backups (${columns.join(', ')}) VALUES (${columns.map((_, index) => `$${index + 1}`).join(', ')})
+       ON CONFLICT (id) DO NOTHING`,
+      Object.values(row),
+    );
+    if (added.rowCount === 0) return false;
+    for (const copy of record.copies) {
+      await upsert(client, 'copies', ['backup_id', 'backend'], copyRow(record.id, copy));
+    }
+    return true;
+  });
+}
+
+/**
  * Writes the outcome of one look at one copy, and what follows from it for the states of the copy and the backup.
  * Repeating it with the same record changes nothing. Throws InvalidInput for a backup the catalog does not know,
  * CatalogUnavailable.

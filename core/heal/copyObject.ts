@@ -29,8 +29,9 @@ const MEBIBYTE = 2 ** 20;
 
 /**
  * Copies one object in constant memory. It is hashed while it passes, and becomes visible on the target only when its
- * size and SHA-256 are those of the manifest. Segments that an earlier try sent are read, but not sent again. Throws what
- * is wrong with the target; what is wrong with the source is the answer.
+ * size and SHA-256 are those of the manifest. Segments that an earlier try sent are read, but not sent again, unless the
+ * target refuses to complete what that try began: then it begins anew, once. Throws what is wrong with the target; what is
+ * wrong with the source is the answer.
  */
 export async function copyObject(options: CopyObjectOptions): Promise<CopiedObject> {
   const { object, target, signal } = options;
@@ -42,7 +43,19 @@ export async function copyObject(options: CopyObjectOptions): Promise<CopiedObje
     signal,
     ...(options.resume !== undefined && { resume: options.resume }),
   });
-  return copySegments(options, segments, upload);
+  const sent = await sendSegments(options, segments, upload);
+  if (sent.outcome === 'wanting') return sent;
+  try {
+    await upload.complete({ segments: sent.segments, bytes: object.bytes }, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const resumed = upload.locator === options.resume;
+    if (!resumed || !upload.isBroken?.(error)) throw error;
+    // The service refused it, and would again for ever: what an earlier try left is worth nothing.
+    await upload.abort(signal);
+    return copyObject({ ...options, resume: undefined });
+  }
+  return { outcome: 'copied' };
 }
 
 /** Bytes: the configured size, or the least whole number of MiB that needs no more segments than storages take. */
@@ -67,12 +80,16 @@ async function copyWhole(options: CopyObjectOptions, segments: AsyncIterable<Seg
   return { outcome: 'copied' };
 }
 
-async function copySegments(
+type SentSegments =
+  | { readonly outcome: 'sent'; readonly segments: number }
+  | { readonly outcome: 'wanting'; readonly problem: HoldfastError };
+
+async function sendSegments(
   options: CopyObjectOptions,
   segments: AsyncIterable<Segment>,
   upload: Upload,
-): Promise<CopiedObject> {
-  const { object, signal, onBytes } = options;
+): Promise<SentSegments> {
+  const { signal, onBytes } = options;
   const present = new Map((await upload.listSegments(signal)).map((segment) => [segment.number, segment]));
   const slots = pLimit(IN_FLIGHT);
   const sending = new Set<Promise<void>>();
@@ -106,8 +123,7 @@ async function copySegments(
     await upload.abort(signal);
     return { outcome: 'wanting', problem };
   }
-  await upload.complete({ segments: count, bytes: object.bytes }, signal);
-  return { outcome: 'copied' };
+  return { outcome: 'sent', segments: count };
 }
 
 /** The object in segments. Throws a `SourceWanting` at the latest after the last of them when it is not what it should be. */

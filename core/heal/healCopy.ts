@@ -106,8 +106,8 @@ async function ownManifest(
 }
 
 /**
- * A copy that claims to be whole is looked at as closely as asked, and one that an earlier look found damaged as closely
- * as can be: bytes that are right may not open. Of another only what can be kept has to be known.
+ * A copy that claims to be whole is looked at as closely as asked, and one that an earlier look found damaged or that
+ * nobody opened, as closely as can be: bytes that are right may not open. Of another only what can be kept has to be known.
  */
 async function inspect(
   target: Backend,
@@ -115,8 +115,9 @@ async function inspect(
   claimsToBeWhole: boolean,
   options: HealCopyOptions,
 ): Promise<CopyReport> {
-  const { depth, condition } = options.step;
-  if (claimsToBeWhole && (depth === 'opened' || condition === 'damaged')) return proveCopy(target, manifest, options);
+  const { depth, condition, unopened } = options.step;
+  const closely = depth === 'opened' || condition === 'damaged' || unopened;
+  if (claimsToBeWhole && closely) return proveCopy(target, manifest, options);
   return verifyStored(target, manifest, { signal: options.signal, onProgress: options.onProgress });
 }
 

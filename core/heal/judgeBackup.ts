@@ -90,7 +90,7 @@ function judgeCopy(
   id: string,
   manifest: Manifest,
   cataloged: CatalogedBackup | undefined,
-): { readonly condition: WoundCondition; readonly reason: string; readonly suspect: boolean } {
+): Pick<Wound, 'condition' | 'reason' | 'unopened'> & { readonly suspect: boolean } {
   const folder = folders.get(id);
   if (folder?.problem) return { condition: 'damaged', reason: folder.problem.message, suspect: true };
   const copy = cataloged?.copies.find((each) => each.backend === backend);
@@ -104,9 +104,10 @@ function judgeCopy(
   if (copy?.state === 'damaged') {
     return { condition: 'damaged', reason: copy.problem?.message ?? 'found damaged', suspect: true };
   }
-  // One that is whole by its listing, and was not the last time: only reading it shows what it is worth.
-  const returned = copy?.state === 'missing' || copy?.state === 'failed';
-  return { condition: 'unproven', reason: returned ? `${backend}: noted as ${copy.state}` : '', suspect: returned };
+  // One that is whole by its listing, and was not the last time, or was never read: only reading it shows its worth.
+  const returned = copy?.state === 'missing' || copy?.state === 'failed' || copy?.state === 'stored';
+  const reason = returned ? `${backend}: noted as ${copy.state}` : '';
+  return { condition: 'unproven', reason, suspect: returned, ...(copy?.state === 'stored' && { unopened: true }) };
 }
 
 /**

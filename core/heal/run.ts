@@ -42,6 +42,8 @@ export interface Wound {
   readonly reason: string;
   /** Other backends that may hold what it lacks, the most promising first. */
   readonly candidates: readonly string[];
+  /** That nobody is known to have opened it since it was written. */
+  readonly unopened?: boolean;
   /** Why nothing can be done about it now: its backend does not answer. */
   readonly away?: string;
 }

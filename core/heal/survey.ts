@@ -1,11 +1,12 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { listBackups } from '../catalog/read.ts';
-import type { CatalogedBackup } from '../catalog/record.ts';
+import type { BackupRecord, CatalogedBackup } from '../catalog/record.ts';
 import { unknownName, type Backends, type Keys } from '../config/open.ts';
 import type { Configuration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { parseBackupId } from '../repository/backupId.ts';
 import { noSuchBackup } from '../repository/noSuchBackup.ts';
+import { adoptUnrecorded } from './adoptBackup.ts';
 import { lookAtBackend, type BackendView } from './lookAtBackend.ts';
 import type { HealSurvey, SilentBackend, SurveyStep, Wound } from './run.ts';
 import { judgeBackup } from './judgeBackup.ts';
@@ -32,7 +33,8 @@ const UNSEEN_FOR = 15_000;
 /**
  * Looks at every backup of a source on every backend: which copies are missing, damaged, or to be read back. The
  * manifests are the truth; the catalog says in addition where copies were meant to be, and what earlier looks found.
- * A backup whose run may still be at it is left alone. Throws InvalidInput for names that are not known.
+ * A backup whose run may still be at it is left alone; one that was published and that the catalog does not know is
+ * taken into it. Throws InvalidInput for names that are not known.
  */
 export async function surveySource(options: SurveyOptions): Promise<HealSurvey> {
   const { configuration, keys, signal, step } = options;
@@ -67,7 +69,7 @@ export async function surveySource(options: SurveyOptions): Promise<HealSurvey> 
     ...[...runningBefore, ...(await options.runningSince())].map((time) => time.getTime()),
   );
 
-  const byId = new Map(cataloged?.map((backup) => [backup.id, backup]));
+  const byId = new Map<string, CatalogedBackup>(cataloged?.map((backup) => [backup.id, backup]));
   const ids = chosenIds(input.backup, views, byId, silent);
   // Its entry in the catalog is the last thing a run writes, to the second its id says when it began.
   const mayRun = (id: string) => !byId.has(id) && parseBackupId(id).time.getTime() + 1000 > runningSince;
@@ -77,9 +79,14 @@ export async function surveySource(options: SurveyOptions): Promise<HealSurvey> 
     const more = inProgress.length > NAMED_AT_MOST ? ` and ${inProgress.length - NAMED_AT_MOST} more` : '';
     warnings.push(`Left alone, because their runs may still be under way: ${named}${more}.`);
   }
-  const verdicts = ids
-    .filter((id) => !mayRun(id))
-    .map((id) => judgeBackup({ id, input, configuration, views, silent, cataloged: byId.get(id) }));
+  const settled = ids.filter((id) => !mayRun(id));
+  if (cataloged) {
+    const unrecorded = settled.filter((id) => !byId.has(id));
+    for (const backup of await adoptAll(options, unrecorded, views, silent, warnings)) byId.set(backup.id, backup);
+  }
+  const verdicts = settled.map((id) =>
+    judgeBackup({ id, input, configuration, views, silent, cataloged: byId.get(id) }),
+  );
   const wounds = [
     ...verdicts.flatMap((verdict) => verdict.wounds),
     ...sampleOf(
@@ -122,6 +129,32 @@ async function readCatalog({ step, catalog }: SurveyOptions, warnings: string[])
     warnings.push(`${error.message}; what copies there should be was taken from the plans.`);
     return undefined;
   }
+}
+
+/** Takes those that were published and never recorded into the catalog, and says which. */
+async function adoptAll(
+  { configuration, catalog }: SurveyOptions,
+  ids: readonly string[],
+  views: readonly BackendView[],
+  silent: readonly SilentBackend[],
+  warnings: string[],
+): Promise<BackupRecord[]> {
+  const adopted: BackupRecord[] = [];
+  try {
+    for (const id of ids) {
+      const record = await adoptUnrecorded(await catalog(), { id, configuration, views, silent });
+      if (record) adopted.push(record);
+    }
+  } catch (error) {
+    if (!isHoldfastError(error, 'CatalogUnavailable')) throw error;
+    warnings.push(`${error.message}; what it does not know yet is taken into it the next time.`);
+  }
+  if (adopted.length > 0) {
+    const named = adopted.slice(0, NAMED_AT_MOST).map(({ id }) => id);
+    const more = adopted.length > NAMED_AT_MOST ? ` and ${adopted.length - NAMED_AT_MOST} more` : '';
+    warnings.push(`Taken into the catalog, which their runs did not come to do: ${named.join(', ')}${more}.`);
+  }
+  return adopted;
 }
 
 /** Newest first. A backup counts that some backend has a manifest of, right or not, or that the catalog still counts on. */

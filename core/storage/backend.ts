@@ -100,6 +100,11 @@ export interface Upload {
    * that timed out after it took effect resolves.
    */
   complete(expected: { segments: number; bytes: number }, signal?: AbortSignal): Promise<void>;
+  /**
+   * Whether what `complete` threw is the fault of this upload: the storage answered, and would answer so again, as for an
+   * upload that was aborted while segments of it were on their way. Missing where that cannot happen.
+   */
+  readonly isBroken?: (error: unknown) => boolean;
   abort(signal?: AbortSignal): Promise<void>;
 }
 

@@ -65,6 +65,18 @@ export function isUploadUnknown(error: unknown): boolean {
   return s3CodeOf(error) === 'NoSuchUpload';
 }
 
+/** Statuses that say nothing of the upload: permission, throttling, a gateway's word for a service that is away, no room. */
+const NOT_OF_THE_UPLOAD = new Set([401, 403, 408, 425, 429, 502, 503, 504, 507]);
+
+/** Whether completing an upload failed by an answer that is about this upload. Of errors as `s3Error` makes them. */
+export function isUploadBroken(error: unknown): boolean {
+  if (!(error instanceof HoldfastError)) return false;
+  // What was found under the key after a Complete that was well answered.
+  if (error.type === 'ObjectDamaged') return true;
+  const status = (error.cause as { status?: unknown } | undefined)?.status;
+  return typeof status === 'number' && !NOT_OF_THE_UPLOAD.has(status);
+}
+
 export function isObjectMissing(error: unknown): boolean {
   return ['NoSuchKey', 'NotFound'].includes(s3CodeOf(error));
 }

@@ -2,6 +2,7 @@ import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPar
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { BeginUploadOptions, StoredObject, Upload, UploadedSegment } from './backend.ts';
 import { hexToBase64, integrityOf, newObjectOptions, request, signWithHash, type S3Connection } from './s3Client.ts';
+import { isUploadBroken } from './s3Errors.ts';
 import { abortS3Upload, listParts, type UploadedPart } from './s3Uploads.ts';
 
 /** "Amazon S3 multipart upload limits" in the S3 User Guide; R2 and B2 have the same. */
@@ -71,6 +72,7 @@ function uploadOf(
       const failure = await completeParts(s3, key, target, parts, signal);
       await confirm(s3, objects, key, expected.bytes, failure, signal);
     },
+    isBroken: isUploadBroken,
     abort: (signal) => abortS3Upload(s3, key, uploadId, signal),
   };
 }

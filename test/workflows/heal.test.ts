@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { copyFile, readFile, rename, rm, truncate } from 'node:fs/promises';
 import { before, describe, test } from 'node:test';
+import { query } from '../../core/catalog/catalog.ts';
 import { findBackup, listVerifications } from '../../core/catalog/read.ts';
 import type { HealResult } from '../../core/heal/run.ts';
 import { createApplication, type Application } from '../support/application.ts';
@@ -223,6 +224,41 @@ test('every look is noted, and a wound once however often it is seen', async () 
       [looks.at(-1)?.backend === 'near' ? (looks.at(-1)?.depth ?? '') : 'stored', 'passed'],
     ],
   );
+});
+
+test('a backup that was published and never recorded comes into the catalog, as its run would have had it', async () => {
+  const [id, wounded] = [await backUp(), await backUp()];
+  const recorded = await stateOf(id);
+  // As where a run was terminated between its last copy and the catalog.
+  await app.useCatalog((catalog) =>
+    query(catalog, 'DELETE FROM holdfast.backups WHERE id = ANY ($1)', [[id, wounded]]),
+  );
+  await rm(fileOf(app, 'near', wounded, MEDIA));
+  await rm(fileOf(app, 'far', wounded, 'manifest.json'));
+  assert.equal((await app.holdfast('show', id)).code, 2);
+
+  // A run shows in the list of running ones a moment after it began: for so long it may be one.
+  const { code, result } = await until(
+    'the end of the time in which its run may live',
+    async () => {
+      const answer = await heal();
+      return answer.result.warnings.some((warning) => warning.includes('Left alone')) ? undefined : answer;
+    },
+    60_000,
+  );
+  assert.equal(code, 0, JSON.stringify(result));
+  assert.match(result.warnings.join(), new RegExp(`Taken into the catalog.*${wounded}`));
+  await expectState(id, 'verified', ['verified', 'verified', 'verified']);
+  await expectState(wounded, 'verified', ['verified', 'verified', 'verified']);
+  const { kind, tier, plan, requiredCopies, startedAt, manifest, manifestSha256 } = recorded;
+  const like = { kind, tier, plan, requiredCopies, startedAt, manifest, manifestSha256 };
+  const found = await stateOf(id);
+  assert.deepEqual({ ...found, ...like }, found);
+  assert.match((await app.holdfast('list')).stdout, new RegExp(id));
+  assert.equal((await app.holdfast('show', id)).code, 0);
+  const part = await app.holdfast('extract', id, '--part', 'globals', '-o', '-');
+  assert.equal(part.code, 0, part.stderr);
+  assert.equal((await heal()).result.state, 'whole', 'nothing is looked at twice');
 });
 
 test('an unknown source, backup or backend is refused with exit code 2', async () => {

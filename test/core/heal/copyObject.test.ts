@@ -9,6 +9,9 @@ import { HoldfastError } from '../../../core/errors.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
 import { openBackend } from '../../../core/storage/openBackend.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
+import { startS3Proxy } from '../../support/s3Proxy.ts';
+import { s3Settings } from '../../support/s3Settings.ts';
+import { createBucket } from '../../support/servers.ts';
 
 /** One object from one storage to another, in segments, hashed on its way. */
 
@@ -129,6 +132,63 @@ test('[14] a copy that broke off goes on with the segments that are missing', as
   assert.deepEqual(sent, [1, 2, 3, 4, 5, 6, 7]);
   assert.ok((await buffer(await here.target.get(KEY))).equals(bytes));
 });
+
+test('[21] an upload that the service cannot complete any more is aborted, and the copy begins anew', async (t) => {
+  const { here, bytes, left, proxy, options } = await resumable(t);
+  proxy.fault = ({ operation, query }) =>
+    operation === 'CompleteMultipartUpload' && query.get('uploadId') === left
+      ? { kind: 'answer', status: 500, code: 'InternalError' }
+      : undefined;
+  assert.deepEqual(await copyObject(options), { outcome: 'copied' });
+  assert.ok((await buffer(await here.target.get(KEY))).equals(bytes));
+  assert.deepEqual(await Array.fromAsync(here.target.listUploads('')), []);
+
+  // Begun anew once: a service that completes nothing is not sent the object for ever.
+  const created = proxy.of('CreateMultipartUpload').length;
+  await here.target.delete(KEY);
+  proxy.fault = ({ operation }) =>
+    operation === 'CompleteMultipartUpload' ? { kind: 'answer', status: 500, code: 'InternalError' } : undefined;
+  const unresumed = optionsFor(t, here, bytes, { segmentSize: S3_SEGMENT });
+  await assert.rejects(copyObject(unresumed), /fails with status 500/);
+  assert.equal(proxy.of('CreateMultipartUpload').length, created + 1);
+});
+
+test('[14] an upload whose service is away while it is completed is gone on with later', async (t) => {
+  const { here, left, proxy, options } = await resumable(t);
+  for (const fault of [{ kind: 'reset' }, { kind: 'answer', status: 503, code: 'ServiceUnavailable' }] as const) {
+    proxy.fault = ({ operation }) => (operation === 'CompleteMultipartUpload' ? fault : undefined);
+    await assert.rejects(copyObject(options), { type: 'BackendUnreachable' });
+    const uploads = await Array.fromAsync(here.target.listUploads(''));
+    assert.deepEqual(
+      uploads.map(({ locator }) => locator),
+      [left],
+    );
+  }
+  const sent = proxy.of('UploadPart').length;
+  proxy.fault = () => undefined;
+  assert.deepEqual(await copyObject(options), { outcome: 'copied' });
+  assert.equal(proxy.of('UploadPart').length, sent, 'no segment is sent twice');
+});
+
+const S3_SEGMENT = 5 * MEBIBYTE;
+
+/** A copy to S3 whose segments an earlier try sent, all of them, without completing it. */
+async function resumable(t: TestContext) {
+  const { source } = await pair(t);
+  const proxy = await startS3Proxy(t, { keepBodies: false });
+  const settings = s3Settings(await createBucket(t), { endpoint: proxy.endpoint });
+  const target = openBackend('bucket', settings);
+  t.after(() => target.close());
+  const here = { source, target };
+  const bytes = randomBytes(S3_SEGMENT + 9);
+  await store(source, bytes);
+  proxy.fault = ({ operation }) => (operation === 'CompleteMultipartUpload' ? { kind: 'reset' } : undefined);
+  await assert.rejects(copyObject(optionsFor(t, here, bytes, { segmentSize: S3_SEGMENT })));
+  const [pending] = await Array.fromAsync(target.listUploads(''));
+  assert.ok(pending);
+  const options = optionsFor(t, here, bytes, { segmentSize: S3_SEGMENT, resume: pending.locator });
+  return { here, bytes, left: pending.locator, proxy, options };
+}
 
 test('segments grow where an object would have too many of them', () => {
   assert.equal(segmentSizeFor(100 * MEBIBYTE, 8 * MEBIBYTE), 8 * MEBIBYTE);
