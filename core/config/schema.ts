@@ -15,6 +15,9 @@ const name = z
     'expected lower-case letters, digits, - and _, starting with a letter or digit, at most 63',
   );
 
+/** A duration where none at all would mean something else than a very short one. */
+const someTime = duration.refine((milliseconds) => milliseconds > 0, 'expected more than no time at all');
+
 /** A secret by reference. A literal is refused before it can spread. */
 export const secretReference = z.union(
   [
@@ -121,7 +124,7 @@ const keys = z.discriminatedUnion('type', [
 ]);
 
 const bandwidth = byteSize
-  .refine((bytes) => bytes > 0, 'expected at least 1 byte a second; to stop uploads, pause the schedule')
+  .refine((bytes) => bytes > 0, 'expected at least 1 byte a second; leave it out for no limit')
   .optional()
   .describe('Most bytes a second to send to it, over all runs of a worker, on average. Unset: as fast as it goes.');
 
@@ -186,7 +189,7 @@ const s3Backend = z.strictObject({
       "Whether the service keeps `If-None-Match` on a put; `maybe` looks before too. Unset: what `holdfast storage probe --save` found, else the provider's.",
     ),
   concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
-  requestTimeout: duration
+  requestTimeout: someTime
     .prefault('60s')
     .describe('A request without any progress for this long is given up and tried again.'),
   bandwidth,
@@ -208,7 +211,7 @@ const database = z.strictObject({
     .describe(
       'Path of the CA certificate for verify-ca and verify-full, absolute or from the folder of holdfast.yaml.',
     ),
-  lockTimeout: duration
+  lockTimeout: someTime
     .prefault('60s')
     .describe('How long to wait for a table lock before giving up and naming the holder.'),
   rolePasswords: z.boolean().default(false).describe('Keep password hashes in the globals part. Needs a superuser.'),
@@ -302,7 +305,7 @@ const plan = z.strictObject({
     .describe('What is recorded about every table inside the snapshot, to reconcile a restore with.'),
   floors: floors.prefault({}).describe('What is too small to be believed.'),
   uploads: uploads.prefault({}).describe('How patient uploads are.'),
-  stallTimeout: duration
+  stallTimeout: someTime
     .prefault('15m')
     .describe(
       'A dump that hands out no byte for this long is ended, and so is one that waits this long for room in a full spool.',
@@ -325,7 +328,7 @@ const maintenance = z.strictObject({
     .max(100)
     .default(1)
     .describe('Copies of each source that are read back each time, those first that nobody has read for longest.'),
-  healPatience: duration
+  healPatience: someTime
     .prefault('7d')
     .describe('How long a heal waits for a storage that is away, or refuses, before it gives up until the next look.'),
   sweep: job.default('30 6 * * *').describe('When what dead runs left is swept: cron, or `off`.'),

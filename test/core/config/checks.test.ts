@@ -225,7 +225,17 @@ const MISTAKES: readonly (readonly [string, (configuration: Spoilable) => void, 
   [
     'a bandwidth of nothing',
     (c) => Object.assign(c.backends['local'] ?? {}, { bandwidth: 0 }),
-    /^backends\.local\.bandwidth: expected at least 1 byte a second; to stop uploads, pause the schedule/,
+    /^backends\.local\.bandwidth: expected at least 1 byte a second; leave it out for no limit/,
+  ],
+  [
+    'a time-out of no time at all',
+    (c) => Object.assign(c.backends['r2'] ?? {}, { requestTimeout: '0s' }),
+    /^backends\.r2\.requestTimeout: expected more than no time at all/,
+  ],
+  [
+    'a plan that waits for no time at all',
+    (c) => Object.assign(c.plans['daily'] ?? {}, { stallTimeout: '0s' }),
+    /^plans\.daily\.stallTimeout: expected more than no time at all/,
   ],
   [
     'a spool that cannot hold two segments',
