@@ -32,7 +32,9 @@ function recordFromViews({ id, configuration, views, silent }: AdoptOptions): Ba
   if (first === undefined || holders.some(({ read }) => read.sha256 !== first.read.sha256)) return undefined;
   const { manifest, sha256 } = first.read;
   const plan = configuration.plans[manifest.plan ?? ''];
-  const backends = [...new Set([...(plan?.backends ?? []), ...holders.map(({ backend }) => backend)])];
+  // A folder without a manifest may be a copy that lost it: the sweep leaves alone what the catalog counts on.
+  const present = views.filter(({ folders }) => folders.has(id)).map(({ backend }) => backend);
+  const backends = [...new Set([...(plan?.backends ?? []), ...present])];
   const copies = backends
     .filter((backend) => configuration.backends[backend])
     .map((backend) => copyRecord(backend, { id, views, silent }, manifest));
@@ -66,7 +68,8 @@ function copyRecord(
 ): CopyRecord {
   const folder = views.find((view) => view.backend === backend)?.folders.get(id);
   const away = silent.find((each) => each.backend === backend);
-  if (away) return wanting('failed', 'BackendUnreachable', `it could not be asked: ${away.problem}`);
+  // Not `failed`, which would say that there never was one.
+  if (away) return wanting('missing', 'BackendUnreachable', `it could not be asked: ${away.problem}`);
   if (folder?.problem) return wanting('damaged', folder.problem.type, folder.problem.message);
   if (!folder?.read) return wanting('missing', 'ObjectMissing', `${backend}: the manifest of ${id} is missing`);
   const flaw = flawInListing(backend, manifest, folder);

@@ -227,29 +227,34 @@ test('every look is noted, and a wound once however often it is seen', async () 
 });
 
 test('a backup that was published and never recorded comes into the catalog, as its run would have had it', async () => {
-  const [id, wounded] = [await backUp(), await backUp()];
+  const [id, wounded, narrow] = [await backUp(), await backUp(), await backUp('--backend', 'local', 'near')];
   const recorded = await stateOf(id);
   // As where a run was terminated between its last copy and the catalog.
   await app.useCatalog((catalog) =>
-    query(catalog, 'DELETE FROM holdfast.backups WHERE id = ANY ($1)', [[id, wounded]]),
+    query(catalog, 'DELETE FROM holdfast.backups WHERE id = ANY ($1)', [[id, wounded, narrow]]),
   );
   await rm(fileOf(app, 'near', wounded, MEDIA));
   await rm(fileOf(app, 'far', wounded, 'manifest.json'));
   assert.equal((await app.holdfast('show', id)).code, 2);
 
   // A run shows in the list of running ones a moment after it began: for so long it may be one.
+  const warnings: string[] = [];
   const { code, result } = await until(
     'the end of the time in which its run may live',
     async () => {
       const answer = await heal();
+      warnings.push(...answer.result.warnings);
       return answer.result.warnings.some((warning) => warning.includes('Left alone')) ? undefined : answer;
     },
     60_000,
   );
   assert.equal(code, 0, JSON.stringify(result));
-  assert.match(result.warnings.join(), new RegExp(`Taken into the catalog.*${wounded}`));
+  for (const each of [id, wounded, narrow]) {
+    assert.ok(warnings.some((warning) => warning.startsWith('Taken into the catalog') && warning.includes(each)));
+  }
   await expectState(id, 'verified', ['verified', 'verified', 'verified']);
   await expectState(wounded, 'verified', ['verified', 'verified', 'verified']);
+  await expectState(narrow, 'verified', ['verified', 'verified', 'verified']);
   const { kind, tier, plan, requiredCopies, startedAt, manifest, manifestSha256 } = recorded;
   const like = { kind, tier, plan, requiredCopies, startedAt, manifest, manifestSha256 };
   const found = await stateOf(id);
