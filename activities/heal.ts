@@ -31,7 +31,11 @@ export const healCopyStep = (dependencies: Dependencies) => async (context: Step
     },
     onDamaged: (name: string, problem: string) => void damaged.set(name, problem),
   };
-  const healing = await healCopy(options).finally(() => tellOfDamage(dependencies, context, location.backup, damaged));
+  const healing = await healCopy(options).catch(async (error: unknown) => {
+    await tellOfDamage(dependencies, context, location.backup, damaged);
+    throw error;
+  });
+  await tellOfDamage(dependencies, context, location.backup, damaged);
   const { outcome, from, objects, bytes } = healing;
   dependencies.log.info(
     { backup: location.backup, backend, condition, outcome, from, objects, bytes },
