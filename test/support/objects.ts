@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import {
@@ -7,6 +8,7 @@ import {
   ListObjectsV2Command,
   S3Client,
 } from '@aws-sdk/client-s3';
+import { codeOf } from '../../core/errors.ts';
 import { testS3 } from './servers.ts';
 
 /** What lies on a storage, read past Holdfast: keys below the backend's prefix, and their bytes. */
@@ -23,8 +25,13 @@ const MANIFEST = /^[^/]+\/[^/]+\/[^/]+\/manifest\.json$/;
 const OBJECT = /^[^/]+\/[^/]+\/[^/]+\/[^/.][^/]*\.enc(\.\d+)?$/;
 
 export function directoryStore(path: string): Store {
-  const files = async () => {
-    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  const files = async (tries = 10): Promise<string[]> => {
+    const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+      // A folder that an upload took away while this looked: look again.
+      if (codeOf(error) === 'ENOENT' && tries > 0 && existsSync(path)) return undefined;
+      throw error;
+    });
+    if (entries === undefined) return files(tries - 1);
     return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
   };
   const keyOf = (file: string) => relative(path, file);
