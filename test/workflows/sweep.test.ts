@@ -23,7 +23,7 @@ let proxy: S3Proxy;
 before(async () => {
   app = await createApplication(scope);
   await fillSmallShop(app);
-  await addBulkyTable(app.database, 150_000);
+  await addBulkyTable(app.database, 300_000);
   proxy = await startS3Proxy(scope);
   const { far } = app.settings.backends;
   assert.ok(far?.type === 's3');
