@@ -38,16 +38,11 @@ export async function openOutputRing(): Promise<OutputRing> {
   let over = false;
   let wake: (() => void) | undefined;
 
-  const freeAt = (position: number) => {
-    const start = position % RING_BYTES;
-    return memory.subarray(start, Math.min(RING_BYTES, start + (RING_BYTES - (written - read))));
-  };
-  // While paused the next read's place is fixed already; it is free again once so much has been taken.
   const nextPlace = () => {
-    const free = freeAt(written);
-    if (free.length > 0) return free;
     const start = written % RING_BYTES;
-    return memory.subarray(start, Math.min(RING_BYTES, start + LEAST_READ_BYTES));
+    // While paused the next read's place is fixed already; it is free again once so much has been taken.
+    const free = RING_BYTES - (written - read) || LEAST_READ_BYTES;
+    return memory.subarray(start, Math.min(RING_BYTES, start + free));
   };
   const { childEnd, reading } = await connectedPair({
     buffer: nextPlace,

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
-import { HoldfastError } from '../errors.ts';
 import { quoteConnectionValue } from '../postgres/identifiers.ts';
 import { programPath, type ClientPrograms } from '../postgres/clients.ts';
+import { noRestoreProgram } from '../postgres/restoreProgram.ts';
 import { readProcess, startProcess } from '../process/childProcess.ts';
 import { drain, leftOpen } from '../repository/asyncItems.ts';
 import type { ArchiveEntry } from './archiveEntries.ts';
@@ -29,16 +29,7 @@ export function chooseRestorePrograms(installed: readonly ClientPrograms[], clie
   const nearest = Math.min(...able.map(({ major }) => major));
   const fitting = able.find(({ major }) => major === nearest);
   if (fitting) return fitting;
-  const [newest] = installed;
-  throw new HoldfastError(
-    'ToolMissing',
-    newest
-      ? `pg_restore ${newest.version} is older than the pg_dump ${clientVersion} that wrote this`
-      : 'pg_restore is not installed',
-    {
-      advice: `Install the client programs of PostgreSQL ${wanted} or newer (postgresql-client-${wanted} on Debian and Ubuntu).`,
-    },
-  );
+  throw noRestoreProgram(installed[0], clientVersion);
 }
 
 /**
