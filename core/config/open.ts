@@ -23,6 +23,7 @@ import type {
   DatabaseConfiguration,
   KeyConfiguration,
   SecretReference,
+  SourceConfiguration,
 } from './schema.ts';
 import { resolveSecret } from './secret.ts';
 
@@ -128,6 +129,45 @@ export function catalogUrl(configuration: Configuration): Promise<string> {
  */
 export async function databaseAccess({ password, ...rest }: DatabaseConfiguration): Promise<DatabaseAccess> {
   return { ...rest, ...(password && { password: await resolveSecret(password) }) };
+}
+
+/**
+ * The server of a source as a restore sees it: a role that creates databases, connected to the maintenance database.
+ * Throws InvalidInput for a source without a database, InvalidConfiguration.
+ */
+export async function restoreServer(configuration: Configuration, name: string): Promise<DatabaseAccess> {
+  const { database, restore } = sourceNamed(configuration, name);
+  if (!database) throw withoutDatabase(name);
+  // Another role has another password; one that needs none must not be given the first one's.
+  const role = restore.user === undefined ? {} : { user: restore.user, password: restore.password };
+  return databaseAccess({ ...database, ...role, name: restore.maintenanceDatabase });
+}
+
+/** The server on which drills of a source make their scratch databases. Throws as `restoreServer` does. */
+export async function drillServer(configuration: Configuration, name: string): Promise<DatabaseAccess> {
+  const { database, drill } = sourceNamed(configuration, name);
+  if (!database) throw withoutDatabase(name);
+  if (drill.server) {
+    const { maintenanceDatabase, ...server } = drill.server;
+    return databaseAccess({ ...server, name: maintenanceDatabase, rolePasswords: false });
+  }
+  if (drill.onSourceServer) return restoreServer(configuration, name);
+  throw new HoldfastError('InvalidConfiguration', `No server is named for drills of ${name}`, {
+    advice: `Name one under sources.${name}.drill.server, or allow its own with onSourceServer: true.`,
+  });
+}
+
+/** A source of the configuration. Throws InvalidInput for an unknown one. */
+export function sourceNamed(configuration: Configuration, name: string): SourceConfiguration {
+  const source = configuration.sources[name];
+  if (!source) throw unknownName('source', name, Object.keys(configuration.sources));
+  return source;
+}
+
+function withoutDatabase(source: string): HoldfastError {
+  return new HoldfastError('InvalidInput', `Source ${source} has no database`, {
+    advice: `Restore its files, or name its database under sources.${source}.database.`,
+  });
 }
 
 /** For a name in a command or a workflow's input that the configuration does not have. */

@@ -1,5 +1,11 @@
 import { resolve } from 'node:path';
-import type { BackendConfiguration, Configuration, SecretReference, SourceConfiguration } from './schema.ts';
+import type {
+  BackendConfiguration,
+  Configuration,
+  DrillConfiguration,
+  SecretReference,
+  SourceConfiguration,
+} from './schema.ts';
 
 type WithPaths = Partial<Pick<Configuration, 'catalog' | 'temporal'>> & {
   readonly spool: Configuration['spool'] | undefined;
@@ -18,7 +24,11 @@ export function resolvePaths<Part extends WithPaths>(configuration: Part, direct
   );
   const sources = Object.entries(configuration.sources as Record<string, SourceConfiguration>).map(([name, source]) => [
     name,
-    { ...source, ...databaseWithPaths(source, directory) },
+    {
+      ...source,
+      ...(source.database && { database: withCertificate(source.database, directory) }),
+      drill: drillWithPaths(source.drill, directory),
+    },
   ]);
   const { spool } = configuration;
   return resolveSecretFiles(
@@ -32,12 +42,19 @@ export function resolvePaths<Part extends WithPaths>(configuration: Part, direct
   );
 }
 
-function databaseWithPaths(
-  { database }: SourceConfiguration,
+function drillWithPaths(drill: DrillConfiguration, directory: string): DrillConfiguration {
+  return {
+    ...drill,
+    ...(drill.server && { server: withCertificate(drill.server, directory) }),
+    ...(drill.directory !== undefined && { directory: resolve(directory, drill.directory) }),
+  };
+}
+
+function withCertificate<Server extends { readonly sslrootcert?: string | undefined }>(
+  server: Server,
   directory: string,
-): Pick<SourceConfiguration, 'database'> {
-  if (database?.sslrootcert === undefined) return {};
-  return { database: { ...database, sslrootcert: resolve(directory, database.sslrootcert) } };
+): Server {
+  return server.sslrootcert === undefined ? server : { ...server, sslrootcert: resolve(directory, server.sslrootcert) };
 }
 
 /** A secret's reference is the only kind of map whose one key is `file`. */

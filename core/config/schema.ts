@@ -239,6 +239,58 @@ const fileTree = z.strictObject({
     .describe('What a file that changed or vanished while being read does.'),
 });
 
+const { name: _name, rolePasswords: _rolePasswords, user, ...serverShape } = database.shape;
+
+const restore = z.strictObject({
+  approval: z
+    .enum(['required', 'not-needed'])
+    .default('not-needed')
+    .describe(
+      'Whether every restore waits for the Update `approve`. Where it is not needed, a restore that replaces something waits for it too, unless its `confirm` names what is replaced.',
+    ),
+  timeout: someTime
+    .prefault('24h')
+    .describe('How long a restore waits to be approved. Then it ends, and nothing was changed.'),
+  user: user.optional().describe("Role that creates databases and renames them. Unset: the database's."),
+  password: secretReference.optional().describe('Its password.'),
+  maintenanceDatabase: z
+    .string()
+    .min(1)
+    .default('postgres')
+    .describe('Database to connect to where the one in question may be missing or is being renamed.'),
+  jobs: z
+    .int()
+    .min(1)
+    .max(32)
+    .default(2)
+    .describe('Programs side by side: for the rows of a backup made with jobs, for indexes and statistics.'),
+});
+
+const drill = z.strictObject({
+  server: z
+    .strictObject({ ...serverShape, user, maintenanceDatabase: restore.shape.maintenanceDatabase })
+    .optional()
+    .describe(
+      "Server on which drills make their scratch databases. Unset: the source's own, with the role of `restore`.",
+    ),
+  onSourceServer: z
+    .boolean()
+    .default(true)
+    .describe("Whether drills may use the source's own server where no other one is named."),
+  directory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Directory in which file trees are unpacked for a drill, absolute or from the folder of holdfast.yaml. Unset: next to the spool.',
+    ),
+});
+
+const check = z.strictObject({
+  name: z.string().min(1).max(200).describe('What it is about, for reports.'),
+  sql: z.string().min(1).describe('A query. It passes when the first column of its first row is true.'),
+});
+
 const source = z
   .strictObject({
     database: database.optional().describe('The PostgreSQL database.'),
@@ -247,6 +299,12 @@ const source = z
       .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable'))
       .default([])
       .describe('Environment variables the application needs: names are recorded, never values.'),
+    checks: z
+      .array(check)
+      .default([])
+      .describe('Queries that tell whether the application could live on a restored database.'),
+    restore: restore.prefault({}).describe('How this source is restored.'),
+    drill: drill.prefault({}).describe('Where its backups are tried out.'),
   })
   .refine(
     (value) => value.database !== undefined || Object.keys(value.files).length > 0,
@@ -331,6 +389,9 @@ const maintenance = z.strictObject({
   healPatience: someTime
     .prefault('7d')
     .describe('How long a heal waits for a storage that is away, or refuses, before it gives up until the next look.'),
+  drill: job
+    .default('0 6 1 * *')
+    .describe('When a random backup of every source is restored into a scratch database and compared: cron, or `off`.'),
   sweep: job.default('30 6 * * *').describe('When what dead runs left is swept: cron, or `off`.'),
   sweepAfter: duration
     .prefault('24h')
@@ -359,6 +420,9 @@ export type LocalBackendConfiguration = z.infer<typeof localBackend>;
 export type S3BackendConfiguration = z.infer<typeof s3Backend>;
 export type SourceConfiguration = Configuration['sources'][string];
 export type DatabaseConfiguration = z.infer<typeof database>;
+export type RestoreConfiguration = z.infer<typeof restore>;
+export type DrillConfiguration = z.infer<typeof drill>;
+export type CheckConfiguration = z.infer<typeof check>;
 export type FileTreeConfiguration = z.infer<typeof fileTree>;
 export type PlanConfiguration = Configuration['plans'][string];
 export type Compression = z.infer<typeof compression>;

@@ -194,9 +194,13 @@ export function queryError(access: DatabaseAccess, doing: string, cause: unknown
       advice: `Run holdfast doctor: it names every grant that role ${access.user} lacks.`,
       cause,
     });
-  const lost =
-    /^(08|57P|ECONN|EPIPE|ETIMEDOUT)/.test(code) || /Connection terminated|not queryable/.test(messageOf(cause));
-  if (lost)
+  if (connectionLost(cause))
     return new HoldfastError('SourceUnreachable', message, { advice: 'Look into the log of the server.', cause });
   return new HoldfastError('DumpFailed', message, { advice: 'Look into the log of the server.', cause });
+}
+
+/** Whether a query failed because its session is gone. */
+export function connectionLost(error: unknown): boolean {
+  const code = codeOf(error) ?? '';
+  return /^(08|57P|ECONN|EPIPE|ETIMEDOUT)/.test(code) || /Connection terminated|not queryable/.test(messageOf(error));
 }

@@ -147,7 +147,7 @@ async function forgeHashes(folder: string): Promise<void> {
 
 describe('docs/recover.py', () => {
   let zstdCopy: Copy;
-  const releases: (() => Promise<void>)[] = [];
+  const releases: (() => Promise<unknown>)[] = [];
 
   before(async () => {
     python = await bringPython();

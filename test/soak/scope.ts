@@ -4,7 +4,7 @@ export type { Scope };
 
 /** A scope for as long as `use` takes; lets go in reverse order. */
 export async function withScope<Result>(use: (scope: Scope) => Promise<Result>): Promise<Result> {
-  const releases: (() => Promise<void>)[] = [];
+  const releases: (() => Promise<unknown>)[] = [];
   try {
     return await use({ after: (release) => void releases.push(release) });
   } finally {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 /** What gives a place to clean up: a test's context, or node:test's hooks. */
 export interface Scope {
-  after(release: () => Promise<void>): void;
+  after(release: () => Promise<unknown>): void;
 }
 
 /**

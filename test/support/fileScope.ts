@@ -14,8 +14,8 @@ export function testScope(t: TestContext): Scope {
   return reversed((release) => t.after(release));
 }
 
-function reversed(after: (release: () => Promise<void>) => void): Scope {
-  const releases: (() => Promise<void>)[] = [];
+function reversed(after: (release: () => Promise<unknown>) => void): Scope {
+  const releases: (() => Promise<unknown>)[] = [];
   after(async () => {
     for (const release of releases.toReversed()) await release();
   });

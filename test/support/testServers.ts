@@ -37,7 +37,7 @@ export async function startTestServers(say: Say): Promise<RunningTestServers> {
       binDirectory: programs.binDirectory,
       password: PASSWORD,
       durable: false,
-      settings: ['max_connections=200'],
+      settings: ['max_connections=200', 'max_prepared_transactions=10'],
     }),
     startVersitygw({ program: programs.versitygw, directory: join(directory, 's3'), ...s3Credentials }),
     startTemporal({ program: programs.temporal, directory: join(directory, 'temporal'), persistent: false }),

@@ -32,12 +32,13 @@ export async function openSession(
   return client;
 }
 
-export async function runSql(database: TestDatabase, sql: string): Promise<void> {
+export async function runSql(database: TestDatabase, sql: string): Promise<Record<string, unknown>[]> {
   const { name, ...login } = database;
   const client = new Client({ ...login, database: name });
   await client.connect();
   try {
-    await client.query(sql);
+    const { rows } = await client.query<Record<string, unknown>>(sql);
+    return rows;
   } finally {
     await client.end();
   }
