@@ -10,7 +10,7 @@ import type { Difference, PassedOver, RestoreCopy } from './run.ts';
  * What the steps of restoring file trees are asked and what they answer, in their order: `planTrees` (planTrees.ts) looks
  * and changes nothing; `restoreTree` (restoreTree.ts) unpacks into a staging directory; `compareTree` (compareTree.ts)
  * holds that against the backup; `placeTree` puts it where it belongs and `takeBackTree` undoes that (placeTree.ts);
- * `dropTreeLeftOvers` (stagingDirectory.ts) ends every restore of a tree, however it went. Each may be called again after it was
+ * `dropTreeLeftOvers` (placeTree.ts) ends every restore of a tree, however it went. Each may be called again after it was
  * killed at any instant. Answers are plain data: they may pass through histories.
  */
 
