@@ -50,8 +50,8 @@ export async function extractArchive(
   const guard = createArchiveGuard({ specialFiles, outsideLinks: options.outsideLinks === true });
   const counter = createTotalsCounter();
   const limit = createArchiveLimit(options.expected);
-  /** Not for GNU tar, which does as much by itself. */
-  const directories: TarEntry[] = [];
+  /** For node-tar, which leaves this to others. GNU tar does as much by itself, and remembers less. */
+  const unfinished: TarEntry[] = [];
   const guarded = guardedStream((entry) => {
     limit.add(entry);
     const wanted = options.selection?.wants(entry) ?? true;
@@ -59,14 +59,14 @@ export async function extractArchive(
     if (verdict === 'drop') return verdict;
     if (entry.sparse && !options.tar) throw sparseNeedsTar();
     counter.add(entry);
-    if (!options.tar && entry.kind === 'directory') directories.push(entry);
+    if (!options.tar && (entry.kind === 'directory' || entry.kind === 'file')) unfinished.push(entry);
     return verdict;
   }, limit.end);
   const owners = options.owners ?? root;
   if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, owners });
   else {
     await unpackWithNode(stream, guarded, directory, { ...options, owners });
-    await finishDirectories(directory, directories, owners);
+    await finishEntries(directory, unfinished, owners);
   }
   return { totals: counter.totals(), leftOut: guard.leftOut() };
 }
@@ -136,8 +136,6 @@ async function unpackWithNode(
     strict: true,
     preserveOwner: owners,
     preservePaths: outsideLinks === true,
-    // As they are, whatever this process's umask.
-    chmod: true,
     onReadEntry: (entry) => {
       // Until everything is in it.
       if (entry.type === 'Directory') entry.mode = 0o700;
@@ -150,13 +148,16 @@ async function unpackWithNode(
   });
 }
 
-/** From the deepest to the root: what is put into a directory changes its time, and its mode may forbid it. */
-async function finishDirectories(root: string, entries: readonly TarEntry[], owners: boolean): Promise<void> {
-  for (const { path, mode, uid, gid, modified } of entries.toReversed()) {
-    const directory = bytePath(root, path);
-    if (owners) await chown(directory, uid, gid);
-    await chmod(directory, mode);
-    await utimes(directory, modified / 1000, modified / 1000);
+/**
+ * Modes as they are in the archive, whatever this process's umask is, and what directories lose while they are filled. From
+ * the deepest to the root: what is put into a directory changes its time, and its mode may forbid it.
+ */
+async function finishEntries(root: string, entries: readonly TarEntry[], owners: boolean): Promise<void> {
+  for (const { kind, path, mode, uid, gid, modified } of entries.toReversed()) {
+    const at = bytePath(root, path);
+    if (kind === 'directory' && owners) await chown(at, uid, gid);
+    await chmod(at, mode);
+    if (kind === 'directory') await utimes(at, modified / 1000, modified / 1000);
   }
 }
 
