@@ -209,4 +209,16 @@ export interface ProgressReport {
   readonly parts?: readonly PartProgress[];
   readonly uploaded?: Readonly<Record<string, number>>;
   readonly verified?: Readonly<Record<string, number>>;
+  readonly restored?: RestoringProgress;
+}
+
+/** How far a restore is with what it is at. */
+export interface RestoringProgress {
+  /** E.g. `rows`, or the name of a tree. */
+  readonly phase: string;
+  /** The copy that is being read. */
+  readonly backend: string;
+  /** Uncompressed bytes read, and how many there are. */
+  readonly bytes: number;
+  readonly totalBytes: number;
 }

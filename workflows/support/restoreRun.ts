@@ -1,0 +1,197 @@
+import type { RestoringProgress, StepProblem } from '../../core/backup/run.ts';
+import type { RestoreRecord } from '../../core/catalog/restores.ts';
+import type { LockHolder } from '../../core/lockHolder.ts';
+import { partsOf } from '../../core/restore/flow.ts';
+import type {
+  Abortion,
+  Approval,
+  BackupToRestore,
+  RestoreInput,
+  RestorePlan,
+  RestoreProgress,
+  RestoreResult,
+  RestoreRunPhase,
+  RestoreState,
+  RestoreStep,
+  RestoredTreeResult,
+  TreeStep,
+} from '../../core/restore/flow.ts';
+import { keptDatabase } from '../../core/restore/names.ts';
+import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
+import type { CheckOutcome } from '../../core/restore/sqlChecks.ts';
+import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees.ts';
+
+/** What the workflow knows of its run while it runs. */
+export interface RestoreRun {
+  readonly id: string;
+  readonly input: RestoreInput;
+  readonly startedAt: Date;
+  phase: RestoreRunPhase;
+  waitingFor?: LockHolder;
+  plan?: RestorePlan;
+  /** Milliseconds since the epoch. */
+  approvalUntil?: number;
+  approvedBy?: Approval;
+  abortedBy?: Abortion;
+  /** From here on neither an abort nor a cancellation is heeded: it is a matter of moments. */
+  committed: boolean;
+  /** The restored database is in place of the one before. */
+  swapped: boolean;
+  /** Something was put in place, and taken back. */
+  undone: boolean;
+  /** Everything is where it belongs. */
+  done: boolean;
+  safetyBackup?: { readonly workflowId: string; readonly id?: string };
+  restoring?: RestoringProgress;
+  restored?: RestoredDatabase;
+  readonly trees: Map<string, TreeRun>;
+  createdRoles: readonly string[];
+  reconciliation?: Reconciliation;
+  checks: readonly CheckOutcome[];
+  /** Milliseconds since the epoch. */
+  recoveryBegun?: number;
+  recoveryEnded?: number;
+  readonly durations: Record<string, number>;
+  problem?: StepProblem;
+  readonly warnings: string[];
+}
+
+export interface TreeRun {
+  restored?: RestoredTree;
+  comparison?: TreeComparison;
+  placed?: PlacedTree;
+}
+
+export function beginRestore(id: string, input: RestoreInput, startedAt: Date): RestoreRun {
+  return {
+    id,
+    input,
+    startedAt,
+    phase: 'plan',
+    committed: false,
+    swapped: false,
+    undone: false,
+    done: false,
+    trees: new Map(),
+    createdRoles: [],
+    checks: [],
+    durations: {},
+    warnings: [],
+  };
+}
+
+/** What the steps after the plan are told that restore the database; undefined where none is restored. */
+export function databaseStepOf(plan: RestorePlan): RestoreStep | undefined {
+  return plan.database && { ...backupOf(plan), database: plan.database };
+}
+
+/** The same for each tree. */
+export function treeStepsOf(plan: RestorePlan): TreeStep[] {
+  const { trees = [], outsideLinks = false } = plan.files ?? {};
+  return trees.map(({ place }) => ({ ...backupOf(plan), place, outsideLinks }));
+}
+
+function backupOf({ source, backup: { id, manifestSha256 }, copies }: RestorePlan): BackupToRestore {
+  return { source, backup: { id, manifestSha256 }, copies };
+}
+
+export function progressOf(run: RestoreRun, now: number): RestoreProgress {
+  const { id, input, phase, waitingFor, plan, approvalUntil, restoring, safetyBackup, startedAt, warnings } = run;
+  return {
+    id,
+    source: input.source,
+    phase,
+    ...(phase === 'waiting' && waitingFor && { waitingFor }),
+    ...(plan && { plan }),
+    ...(phase === 'approval' &&
+      approvalUntil !== undefined && { approvalUntil: new Date(approvalUntil).toISOString() }),
+    ...((phase === 'restore' || phase === 'files') && restoring && { restoring }),
+    ...(phase === 'safety backup' && safetyBackup && { safetyBackup: safetyBackup.workflowId }),
+    elapsed: now - startedAt.getTime(),
+    warnings,
+  };
+}
+
+export function resultOf(run: RestoreRun, now: number): RestoreResult {
+  const { id, input, startedAt, plan, restored, problem, recoveryBegun, recoveryEnded } = run;
+  const database = plan?.database;
+  const replaces = database?.replaces;
+  return {
+    id,
+    source: input.source,
+    state: stateOf(run),
+    ...(problem && { problem }),
+    startedAt: startedAt.toISOString(),
+    duration: now - startedAt.getTime(),
+    ...(plan && { plan }),
+    ...(run.approvedBy && { approvedBy: run.approvedBy }),
+    ...(run.abortedBy && { abortedBy: run.abortedBy }),
+    ...(run.safetyBackup?.id !== undefined && { safetyBackup: run.safetyBackup.id }),
+    ...(restored && { backend: restored.backend }),
+    passedOver: uniquely([
+      ...(plan?.passedOver ?? []),
+      ...(restored?.passedOver ?? []),
+      ...[...run.trees.values()].flatMap((tree) => tree.restored?.passedOver ?? []),
+    ]),
+    createdRoles: run.createdRoles,
+    ...(run.reconciliation && { reconciliation: run.reconciliation }),
+    checks: run.checks,
+    durations: { ...run.durations },
+    ...(recoveryBegun !== undefined && recoveryEnded !== undefined && { recovery: recoveryEnded - recoveryBegun }),
+    ...(database && (run.swapped || run.done) && { database: database.name }),
+    trees: treeResults(run),
+    ...(replaces && run.swapped && { kept: keptDatabase(replaces.name, replaces.keptAs, id) }),
+    warnings: [...run.warnings, ...(restored?.warnings ?? [])],
+  };
+}
+
+function treeResults({ trees, done }: RestoreRun): RestoredTreeResult[] {
+  return [...trees.values()].flatMap(({ restored, comparison, placed }) =>
+    done && restored && comparison && placed ? [{ ...placed, restored, comparison }] : [],
+  );
+}
+
+function uniquely(passedOver: readonly PassedOver[]): PassedOver[] {
+  return passedOver.filter(
+    ({ backend, reason }, index) =>
+      passedOver.findIndex((each) => each.backend === backend && each.reason === reason) === index,
+  );
+}
+
+function stateOf({ input, swapped, undone, done, checks, problem }: RestoreRun): RestoreState {
+  if (done) return checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
+  // It could not be taken back.
+  if (swapped) return 'degraded';
+  if (undone) return 'undone';
+  return input.dryRun && problem === undefined ? 'planned' : 'failed';
+}
+
+/** What the catalog keeps of it; undefined for what was only looked at or misspelt. */
+export function recordOf(
+  { input, abortedBy, recoveryBegun, problem, done }: RestoreRun,
+  result: RestoreResult,
+  run: { readonly workflowId: string; readonly runId: string },
+  now: number,
+): RestoreRecord | undefined {
+  const { plan, durations, recovery, reconciliation } = result;
+  if (input.dryRun || plan === undefined || problem?.type === 'InvalidInput') return undefined;
+  const aborted = abortedBy !== undefined || problem?.type === 'Cancelled';
+  return {
+    ...run,
+    kind: 'restore',
+    mode: plan.mode,
+    source: plan.source,
+    backup: plan.backup.id,
+    backend: result.backend,
+    parts: partsOf(plan),
+    partial: input.tables !== undefined || input.paths !== undefined,
+    target: plan.database?.name,
+    outcome: done ? 'succeeded' : aborted ? 'aborted' : recoveryBegun === undefined ? 'refused' : 'failed',
+    problem,
+    startedAt: result.startedAt,
+    endedAt: new Date(now).toISOString(),
+    recovery,
+    phases: durations,
+    differenceCount: reconciliation?.differenceCount,
+  };
+}
