@@ -197,7 +197,7 @@ async function spaceFindings(place: PlannedTree, part: ManifestPart, needed: Map
   const some = (place.paths?.length ?? 0) > 0;
   const finding = some
     ? warning(`${message}; a part of it may fit`, advice)
-    : failure('RestoreFailed', message, advice);
+    : failure('RefusedForSafety', message, advice);
   return { requiredBytes, freeBytes, findings: [finding] };
 }
 
