@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises';
+import { link, lstat, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { extractArchive, type ExtractedArchive } from '../files/extractArchive.ts';
+import { removeTree } from '../files/removeTree.ts';
 import type { TarProgram } from '../files/tarProgram.ts';
 import type { OpeningKey } from '../seal/keys.ts';
 import type { Backend } from '../storage/backend.ts';
@@ -88,14 +89,14 @@ export async function writeNewTree(
   const { signal } = copy;
   try {
     const archive = Readable.from(readWithProgress(copy), { objectMode: false });
-    const extracted = await extractArchive(archive, partial, { tar, ...(signal && { signal }) });
+    const extracted = await extractArchive(archive, partial, { tar, expected: copy.part.tree, signal });
     await refuseExisting(path);
     await rename(partial, path).catch((cause: unknown) => {
       throw unwritable(path, cause);
     });
     return extracted;
   } finally {
-    await rm(partial, { recursive: true, force: true });
+    await removeTree(partial);
   }
 }
 

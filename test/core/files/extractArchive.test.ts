@@ -38,6 +38,23 @@ function inPieces(archive: Buffer, length = 333): Readable {
   return Readable.from(pieces);
 }
 
+/** One extended header of its own, for the entry behind it. */
+function paxHeader(records: Readonly<Record<string, string>>): Buffer {
+  const lines = Object.entries(records).map(([keyword, value]) => {
+    const rest = ` ${keyword}=${value}\n`;
+    // The number counts its own digits; all here are of two.
+    return `${rest.length + 2}${rest}`;
+  });
+  const body = lines.join('');
+  const block = Buffer.alloc(512);
+  new Header({ path: 'PaxHeader/x', type: 'ExtendedHeader', mode: 0o644, uid: 0, gid: 0, size: body.length }).encode(
+    block,
+  );
+  const padded = Buffer.alloc(Math.ceil(body.length / 512) * 512);
+  padded.write(body);
+  return Buffer.concat([block, padded]);
+}
+
 const LONG = `${'d'.repeat(120)}/`.repeat(3);
 const hostile: Readonly<Record<string, Buffer>> = {
   'a name that climbs': archiveOf(entry({ path: 'a/../../evil', type: 'File' }, 'x')),
@@ -100,6 +117,78 @@ for (const program of ['GNU tar', 'node-tar'] as const) {
       const names = (await readdir(whole)).toSorted();
       const kept = program === 'GNU tar' && process.getuid?.() === 0 ? ['pipe'] : [];
       assert.deepEqual(names, ['absolute', 'd', 'f', 'good', ...kept, 'up']);
+    });
+
+    test('[28] a further name of a link that leads out is left out with it', async (t) => {
+      const directory = await temporaryDirectory(t);
+      shell(directory, `ln -s /etc/hostname one; ln -P one two 2>/dev/null || ln one two; echo x > three`);
+      const { archive } = await archiveTree(treeConfiguration(directory), { tar: chosen() });
+      const out = join(await temporaryDirectory(t), 'out');
+      const { leftOut } = await extractArchive(inPieces(archive), out, { tar: chosen() });
+      assert.deepEqual(leftOut.outsideLinks, { count: 2, paths: ['one', 'two'] });
+      assert.deepEqual(await readdir(out), ['three']);
+    });
+
+    test('[28] devices are left out and listed', async (t) => {
+      const devices = archiveOf(
+        entry({ path: 'disk', type: 'BlockDevice', devmaj: 8, devmin: 0 }),
+        entry({ path: 'null', type: 'CharacterDevice', devmaj: 1, devmin: 3 }),
+        entry({ path: 'again', type: 'Link', linkpath: 'disk' }),
+        entry({ path: 'f', type: 'File' }, 'x'),
+      );
+      const out = join(await temporaryDirectory(t), 'out');
+      const { leftOut } = await extractArchive(inPieces(devices), out, { tar: chosen() });
+      assert.deepEqual(leftOut.specialFiles.paths, ['disk', 'null', 'again']);
+      assert.deepEqual(await readdir(out), ['f']);
+    });
+
+    test('[28] an extended header with another name than the plain one deceives nobody', async (t) => {
+      const parent = await temporaryDirectory(t);
+      for (const records of [{ path: '../evil' }, { path: '/tmp/holdfast-evil' }]) {
+        const archive = archiveOf(paxHeader(records), entry({ path: 'harmless', type: 'File' }, 'x'));
+        await assert.rejects(extractArchive(inPieces(archive), join(parent, 'out'), { tar: chosen() }), {
+          type: 'RefusedForSafety',
+        });
+        assert.deepEqual(await readdir(join(parent, 'out')), []);
+      }
+      const link = archiveOf(
+        paxHeader({ linkpath: '../evil' }),
+        entry({ path: 'l', type: 'Link', linkpath: 'harmless' }),
+      );
+      await assert.rejects(extractArchive(inPieces(link), join(parent, 'out'), { tar: chosen() }), {
+        type: 'RefusedForSafety',
+      });
+    });
+
+    test('[28] a file larger than all that the manifest tells of, and entries without end, are refused', async (t) => {
+      const expected = { files: 2, directories: 0, links: 1, bytes: 10 };
+      const bombs: Readonly<Record<string, Buffer>> = {
+        'more than the 10 bytes': archiveOf(entry({ path: 'a', type: 'File' }, 'x'.repeat(11))),
+        'than the 10 bytes that': archiveOf(
+          paxHeader({
+            'GNU.sparse.major': '1',
+            'GNU.sparse.minor': '0',
+            'GNU.sparse.name': 'hole',
+            'GNU.sparse.realsize': '8000000000000',
+          }),
+          entry({ path: 'hole', type: 'File' }, '1\n8000000000000\n0\n'.padEnd(512, '\0')),
+        ),
+        'more than the 2 files': archiveOf(
+          ...Array.from({ length: 500 }, (_, i) => entry({ path: `${i}`, type: 'File' })),
+        ),
+        'more than the 0 directories': archiveOf(entry({ path: 'd/', type: 'Directory' })),
+        'more than the 1 links': archiveOf(
+          ...Array.from({ length: 500 }, (_, i) => entry({ path: `${i}`, type: 'SymbolicLink', linkpath: 'x' })),
+        ),
+      };
+      for (const [what, archive] of Object.entries(bombs)) {
+        const out = join(await temporaryDirectory(t), 'out');
+        await assert.rejects(extractArchive(inPieces(archive), out, { tar: chosen(), expected }), {
+          type: 'RefusedForSafety',
+          message: new RegExp(what),
+        });
+        assert.ok((await readdir(out)).length <= 2, what);
+      }
     });
 
     test('[28] a directory that holds something is left alone', async (t) => {

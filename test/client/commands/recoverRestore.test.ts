@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { Recovery } from '../../../client/recoverRestore.ts';
+import type { ErrorReport } from '../../../client/terminal.ts';
+import { manifestKey } from '../../../core/repository/layout.ts';
+import { locationOf } from '../../../core/repository/location.ts';
+import { checkingHalf, loadAesKey, loadSigningKey } from '../../../core/seal/keys.ts';
+import { openLocalBackend } from '../../../core/storage/local.ts';
+import { openS3Backend } from '../../../core/storage/s3.ts';
+import { fingerprint, shell } from '../../core/files/trees.ts';
+import { accessTo, dumpInto, runProgram, runSql } from '../../core/postgres/support.ts';
+import { newTarget, onServer } from '../../core/restore/support.ts';
+import { archiveDirectory, storeBackup, type BackupKeys, type PlainPart } from '../../core/repository/storedBackup.ts';
+import { temporaryDirectory } from '../../support/directories.ts';
+import { descendantsOf, until } from '../../support/processes.ts';
+import { s3Settings } from '../../support/s3Settings.ts';
+import { createBucket, createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
+
+const SHOP = `create table customers (id int primary key, name text);
+  insert into customers select i, md5(i::text) from generate_series(1, 3000) i;
+  create table orders (id serial primary key, customer int references customers);
+  insert into orders (customer) select 1 + i % 3000 from generate_series(1, 5000) i; create index on orders (customer)`;
+const TREE = `mkdir -p photos/2026; head -c 200000 /dev/urandom > photos/2026/a.jpg; ln -s a.jpg photos/2026/b.jpg
+  chmod 2750 photos; touch -d '2020-01-02 03:04:05.5' photos/2026`;
+
+/** A backup of a database and a tree in a directory, and the keys it needs in files. */
+async function storedShop(context: TestContext, sql = SHOP) {
+  const home = await temporaryDirectory(context);
+  const copies = await temporaryDirectory(context);
+  const tree = join(await temporaryDirectory(context), 'media');
+  await mkdir(tree);
+  shell(tree, TREE);
+  const database = await createDatabase(context);
+  await runSql(database, sql.replaceAll('SOURCE', database.name));
+  const { directory, parts } = await dumpInto(context, accessTo(database));
+  const plain: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
+  for (const part of parts) {
+    const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
+    plain.push({ part, format, bytes: await readFile(join(directory, part)) });
+  }
+  const keys = await writeKeys(home);
+  const manifest = await storeBackup([openLocalBackend('storage', { type: 'local', path: copies })], keys, plain);
+  const storage = ['--local', copies, '--verify-key', join(home, 'sign.pub.pem'), '--key', join(home, 'ops.key')];
+  return { home, copies, tree, database, keys, plain, manifest, storage, target: await newTarget(context) };
+}
+
+async function writeKeys(home: string): Promise<BackupKeys> {
+  const text = randomBytes(32).toString('base64');
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  await writeFile(join(home, 'ops.key'), `${text}\n`, { mode: 0o600 });
+  await writeFile(join(home, 'sign.pub.pem'), publicKey);
+  const signing = loadSigningKey(privateKey, 'test');
+  return { aes: loadAesKey(text, 'test'), signing, checking: checkingHalf(signing) };
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A process of its own in an empty directory, with nothing in its environment but what is given. */
+function start(home: string, args: readonly string[], environment: Record<string, string> = {}) {
+  const child = spawn(
+    process.execPath,
+    [new URL('../../../client/bin.js', import.meta.url).pathname, 'recover', 'restore', ...args],
+    { cwd: home, env: { PATH: `${testPostgres().binDirectory}:/usr/bin:/bin`, HOME: home, ...environment } },
+  );
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const ended = new Promise<Ended>((resolve) => {
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+const run = (home: string, args: readonly string[], environment?: Record<string, string>) =>
+  start(home, args, environment).ended;
+
+/** The server's address without its password. */
+function serverUrl(): string {
+  const { host, port, user } = testPostgres();
+  return `postgresql://${encodeURIComponent(user)}@${encodeURIComponent(host)}:${port}/postgres`;
+}
+
+async function countOf(database: TestDatabase, table: string): Promise<string> {
+  return (await runProgram(database, 'psql', ['-Atc', `select count(*) from ${table}`])).trim();
+}
+
+test('[25] a database and a tree come back with a storage and a key alone', async (context) => {
+  const { home, tree, target, storage, manifest } = await storedShop(context);
+  const into = join(home, 'srv');
+  const { code, stdout, stderr } = await run(
+    home,
+    [
+      'latest',
+      '--source',
+      'shop',
+      ...storage,
+      '--json',
+      '--database-url',
+      serverUrl(),
+      '--target',
+      target.name,
+      '--tree',
+      'media',
+      '--into',
+      into,
+    ],
+    { PGPASSWORD: testPostgres().password },
+  );
+  assert.equal(code, 0, stderr + stdout);
+  const recovery = JSON.parse(stdout) as Recovery & { state: string };
+  assert.deepEqual([recovery.state, recovery.backup], ['restored', manifest.id]);
+  assert.equal(recovery.database?.reconciliation.equal, true);
+  assert.equal(recovery.database.reconciliation.compared.rows, '8000');
+  assert.equal(recovery.tree?.comparison.equal, true);
+  assert.equal(await countOf(target, 'orders'), '5000');
+  assert.equal(fingerprint(into), fingerprint(tree));
+  const left = (await readdir(home)).filter((name) => name !== '.cache').toSorted();
+  assert.deepEqual(left, ['ops.key', 'sign.pub.pem', 'srv']);
+  const again = await run(home, [manifest.id, ...storage, '--tree', 'media', '--into', into]);
+  assert.equal(again.code, 4, again.stderr);
+  assert.match(again.stderr, /srv exists already/);
+});
+
+test('[25] one table from a bucket, the password from libpq’s file, is told for people', async (context) => {
+  const { home, target, plain, keys } = await storedShop(context);
+  const settings = s3Settings(await createBucket(context));
+  const backend = openS3Backend('bucket', settings);
+  context.after(async () => backend.close());
+  const manifest = await storeBackup([backend], keys, plain);
+  const { host, port, user, password } = testPostgres();
+  await writeFile(join(home, 'pgpass'), `*:${port}:*:${user}:${password.replaceAll(':', '\\:')}\n`, { mode: 0o600 });
+  const { code, stdout, stderr } = await run(
+    home,
+    [
+      manifest.id.slice(0, 12),
+      '--s3-bucket',
+      settings.bucket,
+      '--s3-endpoint',
+      settings.endpoint ?? '',
+      '--s3-region',
+      settings.region ?? '',
+      '--key',
+      join(home, 'ops.key'),
+      '--target',
+      target.name,
+      '--table',
+      'customers',
+    ],
+    {
+      AWS_ACCESS_KEY_ID: settings.accessKeyId ?? '',
+      AWS_SECRET_ACCESS_KEY: settings.secretAccessKey ?? '',
+      PGHOST: host,
+      PGPORT: String(port),
+      PGUSER: user,
+      PGPASSFILE: join(home, 'pgpass'),
+    },
+  );
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /Database \S+ in .*, equal to what was dumped: 1 tables?, 3000 rows/);
+  assert.match(stderr, /SIGNATURES ARE NOT CHECKED/);
+  assert.equal(await countOf(target, 'customers'), '3000');
+});
+
+test('[26] what stands in the way is refused before anything is made, with its exit code', async (context) => {
+  const { home, storage, target, database, manifest } = await storedShop(context);
+  const { password } = testPostgres();
+  const before = await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1');
+  const server = ['--database-url', serverUrl()];
+  const into = ['--tree', 'media', '--into', join(home, 'new')];
+  const cases: (readonly [readonly string[], number, RegExp])[] = [
+    [[manifest.id], 2, /not said what to restore/],
+    [[manifest.id, '--tree', 'media'], 2, /--tree and --into belong together/],
+    [[manifest.id, '--tree', 'logs', '--into', join(home, 'new')], 2, /no logs/],
+    [[manifest.id, '--tree', 'database', '--into', join(home, 'new')], 2, /no file tree/],
+    [[manifest.id, '--tree', 'media', '--into', join(home, 'a/b')], 2, /a does not exist/],
+    [['20991231T235959Z-zzzzzz', ...into], 2, /20991231T235959Z-zzzzzz/],
+    [['latest', ...into], 2, /of which source/],
+    [['latest', '--source', 'shop', '--before', '2001-01-01T00:00:00Z', ...into], 2, /before 2001/],
+    [[manifest.id, '--source', 'other', ...into], 2, /of source shop, not other/],
+    [[manifest.id, ...server, '--target', database.name, ...into], 4, /exists/],
+    [[manifest.id, ...server, '--target', 'x'.repeat(64), ...into], 2, /63/],
+    [[manifest.id, ...server, '--target', target.name, '--table', 'nothing'], 2, /nothing/],
+    [[manifest.id, '--database-url', serverUrl().replace('@', ':secret@'), '--target', 'x'], 2, /holds a password/],
+    [[manifest.id, '--database-url', 'db.example.com', '--target', 'x'], 2, /no address/],
+  ];
+  for (const [args, code, message] of cases) {
+    const ended = await run(home, ['--json', ...args, ...storage], { PGPASSWORD: password });
+    const { error } = JSON.parse(ended.stdout) as { error: ErrorReport };
+    assert.match(`${error.message} ${error.advice}`, message, args.join(' '));
+    assert.equal(ended.code, code, `${args.join(' ')}: ${error.type} ${error.message}`);
+    assert.doesNotMatch(ended.stdout + ended.stderr, /secret/);
+  }
+  assert.deepEqual(await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1'), before);
+  assert.deepEqual(await readdir(home).then((names) => names.filter((name) => !/^\.cache$|key|pem/.test(name))), []);
+});
+
+test('[7] missing roles are named, and created where that is asked for', async (context) => {
+  const role = `gone_${randomBytes(4).toString('hex')}`;
+  const { home, storage, target, manifest, database } = await storedShop(
+    context,
+    `create role ${role}; create table t (v int); alter table t owner to ${role}`,
+  );
+  await runSql(database, `reassign owned by ${role} to postgres; drop owned by ${role}; drop role ${role}`);
+  context.after(() => onServer(`drop role if exists ${role}`));
+  const environment = { PGPASSWORD: testPostgres().password };
+  const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const refused = await run(home, args, environment);
+  assert.equal(refused.code, 4, refused.stderr);
+  assert.match(refused.stderr, new RegExp(`missing: "?${role}`));
+  assert.match(refused.stderr, new RegExp(`CREATE ROLE ${role}`));
+  const done = await run(home, [...args, '--create-roles'], environment);
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, new RegExp(`Roles created.*${role}`));
+});
+
+test('[23] [24] a wrong key and a forged manifest restore nothing', async (context) => {
+  const { home, copies, storage, manifest } = await storedShop(context);
+  await writeFile(join(home, 'other.key'), randomBytes(32));
+  const into = ['--tree', 'media', '--into', join(home, 'new')];
+  const wrong = await run(home, [manifest.id, '--local', copies, '--key', join(home, 'other.key'), ...into]);
+  assert.equal(wrong.code, 1, wrong.stderr);
+  assert.match(wrong.stderr, /aes256-/);
+  const key = join(copies, manifestKey(locationOf(manifest)));
+  await writeFile(key, (await readFile(key, 'utf8')).replace('"kind":"full"', '"kind":"logs"'));
+  const forged = await run(home, [manifest.id, ...storage, ...into]);
+  assert.equal(forged.code, 1, forged.stderr);
+  assert.match(forged.stderr, /changed after/);
+  assert.ok(!(await readdir(home)).includes('new'));
+});
+
+test('what of a tree is left out makes it degraded', async (context) => {
+  const { home, keys, copies, storage } = await storedShop(context);
+  const tree = await temporaryDirectory(context);
+  await symlink('/etc/hostname', join(tree, 'outside'));
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const parts: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
+  const { id } = await storeBackup([backend], keys, parts, { id: '20261122T020000Z-7f3k9q' });
+  const { code, stdout } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(home, 'new')]);
+  assert.equal(code, 3, stdout);
+  assert.match(stdout, /outside/);
+});
+
+/** An index whose function waits, but not where it was made. */
+const WAITING = `create table t (v int); insert into t values (1);
+  create function waits(int) returns int language plpgsql immutable as $$
+  begin if current_database() <> 'SOURCE' then perform pg_catalog.pg_sleep(120); end if; return $1; end $$;
+  create index on t (waits(v))`;
+
+async function untilIndexed(name: string): Promise<void> {
+  await until('the index that waits', async () => {
+    const rows = await onServer(`select 1 from pg_stat_activity where datname = '${name}' and query ~ 'CREATE INDEX'`);
+    return rows.length > 0 ? rows : undefined;
+  });
+}
+
+test('[27] [38] Ctrl-C in the middle drops what is unfinished; no argument of any process holds the password', async (context) => {
+  const { home, storage, target, manifest } = await storedShop(context, WAITING);
+  const { password } = testPostgres();
+  await writeFile(join(home, 'password'), `${password}\n`, { mode: 0o600 });
+  const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const tree = ['--tree', 'media', '--into', join(home, 'new')];
+  const { child, ended } = start(home, [...args, ...tree, '--password-file', join(home, 'password')]);
+  await untilIndexed(target.name);
+  const programs = await descendantsOf(child.pid ?? 0);
+  assert.ok(programs.some(({ name }) => name === 'pg_restore'));
+  if (password.length > 3) for (const program of programs) assert.ok(!program.arguments.includes(password));
+  child.kill('SIGINT');
+  const { code, stderr } = await ended;
+  assert.equal(code, 130, stderr);
+  assert.deepEqual(await onServer(`select 1 from pg_database where datname = '${target.name}'`), []);
+  const left = (await readdir(home)).filter((name) => !/^\.cache$|key|pem|password/.test(name));
+  assert.deepEqual(left, []);
+});
+
+test('[27] what a killed one left is replaced by the next', async (context) => {
+  const { home, storage, target, tree } = await storedShop(context, WAITING);
+  const environment = { PGPASSWORD: testPostgres().password };
+  const args = ['latest', '--source', 'shop', ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const files = ['--tree', 'media', '--into', join(home, 'new')];
+  const killed = start(home, [...args, ...files], environment);
+  await untilIndexed(target.name);
+  await killHard(killed.child);
+  await killed.ended;
+  await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${target.name}'`);
+  const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast'));
+  assert.equal(hidden.length, 1);
+  const second = start(home, [...args, ...files], environment);
+  await untilIndexed(target.name);
+  second.child.kill('SIGINT');
+  assert.equal((await second.ended).code, 130);
+  const third = await run(home, ['latest', '--source', 'shop', ...storage, ...files]);
+  assert.equal(third.code, 0, third.stderr);
+  assert.equal(fingerprint(join(home, 'new')), fingerprint(tree));
+  assert.deepEqual(
+    (await readdir(home)).filter((name) => name.startsWith('.holdfast')),
+    [],
+  );
+  await rm(join(home, 'new'), { recursive: true });
+});
+
+async function killHard(child: ChildProcess): Promise<void> {
+  const programs = await descendantsOf(child.pid ?? 0);
+  child.kill('SIGKILL');
+  for (const { pid } of programs) process.kill(pid, 'SIGKILL');
+}
