@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Recovery } from '../../../client/recoverRestore.ts';
@@ -284,9 +284,9 @@ test('[27] [38] Ctrl-C in the middle drops what is unfinished; no argument of an
 });
 
 test('[27] what a killed one left is replaced by the next', async (context) => {
-  const { home, storage, target, tree } = await storedShop(context, WAITING);
+  const { home, copies, keys, storage, target, tree, manifest } = await storedShop(context, WAITING);
   const environment = { PGPASSWORD: testPostgres().password };
-  const args = ['latest', '--source', 'shop', ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
   const files = ['--tree', 'media', '--into', join(home, 'new')];
   const killed = start(home, [...args, ...files], environment);
   await untilIndexed(target.name);
@@ -295,18 +295,22 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${target.name}'`);
   const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast'));
   assert.equal(hidden.length, 1);
-  const second = start(home, [...args, ...files], environment);
-  await untilIndexed(target.name);
-  second.child.kill('SIGINT');
-  assert.equal((await second.ended).code, 130);
-  const third = await run(home, ['latest', '--source', 'shop', ...storage, ...files]);
-  assert.equal(third.code, 0, third.stderr);
+  // The next one takes another backup, of what the tree is now.
+  shell(tree, 'echo more > more');
+  const parts: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const { id } = await storeBackup([backend], keys, parts, { id: '20261122T020000Z-7f3k9q' });
+  const next = await run(home, [id, ...storage, ...files]);
+  assert.equal(next.code, 0, next.stderr);
   assert.equal(fingerprint(join(home, 'new')), fingerprint(tree));
   assert.deepEqual(
     (await readdir(home)).filter((name) => name.startsWith('.holdfast')),
     [],
   );
-  await rm(join(home, 'new'), { recursive: true });
+  const database = start(home, args, environment);
+  await untilIndexed(target.name);
+  database.child.kill('SIGINT');
+  assert.equal((await database.ended).code, 130);
 });
 
 async function killHard(child: ChildProcess): Promise<void> {

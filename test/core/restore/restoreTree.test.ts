@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { before, describe, test, type TestContext } from 'node:test';
+import { removeTree } from '../../../core/files/removeTree.ts';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { compareTree } from '../../../core/restore/compareTree.ts';
 import { dropTreeLeftOvers } from '../../../core/restore/placeTree.ts';
@@ -82,6 +83,8 @@ for (const program of ['GNU tar', 'node-tar'] as const) {
          rm large; cp deep/hard large; ln -sfn other soft
          rm dangling; printf file > dangling; chmod 700 empty; touch -d 2000-01-01 deep/hard`,
       );
+      const isRoot = process.getuid?.() === 0;
+      if (isRoot) shell(directory, 'chown 1234 deep/er');
       const { equal, differences, differenceCount } = await compareTree({
         ...backup,
         tar: chosen(),
@@ -94,6 +97,7 @@ for (const program of ['GNU tar', 'node-tar'] as const) {
         '.env presence',
         'dangling kind',
         'deep/er/a contents',
+        ...(isRoot ? ['deep/er owner'] : []),
 
         'empty mode',
         'extra presence',
@@ -285,6 +289,23 @@ test('names that are no UTF-8, and folders without any permission, are removed w
   await dropTreeLeftOvers(placeOf(path));
   assert.deepEqual(await namesBeside(path), ['media']);
   shell(dirname(path), 'chmod 700 media/shut; rm -r media');
+});
+
+test('whoever is not root can remove what he may not write to', async (context) => {
+  const directory = await temporaryDirectory(context);
+  shell(
+    directory,
+    'mkdir -p tree/shut/in tree/sealed; touch tree/sealed/file; chmod 0 tree/shut; chmod 555 tree/sealed',
+  );
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) shell(directory, 'chown -R 65534 . && chmod 711 .');
+  try {
+    if (isRoot) process.seteuid?.(65534);
+    await removeTree(join(directory, 'tree'));
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+  assert.deepEqual(await readdir(directory), []);
 });
 
 test('[28] an archive that holds more than its manifest tells of is refused, and nothing of it is left', async (context) => {
