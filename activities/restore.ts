@@ -1,4 +1,3 @@
-import type { Catalog } from '../core/catalog/catalog.ts';
 import { recordRestore, type RestoreRecord } from '../core/catalog/restores.ts';
 import { restoreServer, sourceNamed } from '../core/config/open.ts';
 import { findClientPrograms } from '../core/postgres/clients.ts';
@@ -7,6 +6,7 @@ import type { PlanRequest, ReconciledTarget, RestoreStep, SwapStep } from '../co
 import { openBackup } from '../core/restore/openBackup.ts';
 import { planRestore } from '../core/restore/planRestore.ts';
 import { readDescription } from '../core/restore/readDescription.ts';
+import { shortened } from '../core/restore/shortened.ts';
 import { reconcile } from '../core/restore/reconcile.ts';
 import { releaseTarget } from '../core/restore/releaseTarget.ts';
 import { restoreDatabase } from '../core/restore/restoreDatabase.ts';
@@ -72,7 +72,7 @@ export const reconcileDatabaseStep =
     });
     const [oid, oldOid] = await databaseOids(server, [target, ...(replaces ? [replaces.name] : [])], signal);
     if (oid === undefined) throw new TypeError('a database that was just compared is there');
-    return { oid, ...(oldOid !== undefined && { oldOid }), reconciliation };
+    return { oid, ...(oldOid !== undefined && { oldOid }), reconciliation: shortened(reconciliation) };
   };
 
 export const checkDatabaseStep =
@@ -117,9 +117,11 @@ export const dropDeadStep =
   };
 
 export const recordRestoreStep =
-  ({ catalog }: { readonly catalog: () => Promise<Catalog> }) =>
-  async (_context: StepContext, record: RestoreRecord): Promise<void> =>
-    recordRestore(await catalog(), record);
+  ({ catalog, progress }: Dependencies) =>
+  async (context: StepContext, record: RestoreRecord): Promise<void> => {
+    progress.close(context);
+    await recordRestore(await catalog(), record);
+  };
 
 function serverOf({ configuration }: Dependencies, { source }: RestoreStep) {
   return restoreServer(configuration, source);

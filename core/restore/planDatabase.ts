@@ -13,7 +13,7 @@ import type { ChosenBackup, RestoreScope } from './run.ts';
 import { resolveTables } from './selectTables.ts';
 
 /** A definition of every role of a server must not fill a history. */
-const MOST_ROLES = 200;
+const MOST_ROLES = 50;
 
 export interface PlanDatabaseOptions {
   readonly configuration: Configuration;

@@ -12,6 +12,7 @@ import { planDatabase } from './planDatabase.ts';
 import { planFiles, wantedTrees } from './planFiles.ts';
 import { approvalOf, planSafetyBackup, replacedIn, requireConfirmed } from './planSafety.ts';
 import type { ChosenBackup } from './run.ts';
+import { shortenedFinding } from './shortened.ts';
 import { treesOf } from './treeParts.ts';
 
 export interface PlanRestoreOptions {
@@ -29,7 +30,7 @@ export interface PlanRestoreOptions {
 }
 
 /** Findings of a server with thousands of odd objects must not fill a history. */
-const MOST_FINDINGS = 50;
+const MOST_FINDINGS = 20;
 
 /**
  * Looks what a restore would do and what could keep it from succeeding. Changes nothing. Throws InvalidInput for what
@@ -75,7 +76,9 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
       ...(planned?.findings ?? []),
       ...(files?.trees ?? []).flatMap(({ findings }) => findings),
       ...safety.findings,
-    ]).slice(0, MOST_FINDINGS),
+    ])
+      .slice(0, MOST_FINDINGS)
+      .map(shortenedFinding),
     approval: approvalOf(source, input, replaced),
     ...(safety.plan && { safetyBackup: safety.plan }),
   };
