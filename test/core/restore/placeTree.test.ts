@@ -22,7 +22,7 @@ interface Scene {
   readonly path: string;
   readonly place: TreePlace;
   /** What the tree was when it was backed up, and what it is now. */
-  readonly then: string;
+  readonly past: string;
   readonly now: string;
 }
 
@@ -31,12 +31,12 @@ async function restoredScene(context: TestContext, other: Partial<TreePlace> = {
   const path = join(await temporaryDirectory(context), 'media');
   await mkdir(path);
   shell(path, 'mkdir -p a/b; chmod 750 a; echo then > a/b/one; echo then > two; mkdir gone; echo then > gone/three');
-  const then = fingerprint(path);
+  const past = fingerprint(path);
   const backup = await backUpTree(context, path, { tar });
   shell(path, 'echo now > a/b/one; echo now > two; echo now > new; rm -r gone');
   const place = placeOf(path, other);
   await restoreTree({ ...backup, tar, place });
-  return { path, place, then, now: fingerprint(path) };
+  return { path, place, past, now: fingerprint(path) };
 }
 
 async function beside(path: string): Promise<string[]> {
@@ -44,9 +44,9 @@ async function beside(path: string): Promise<string[]> {
 }
 
 test('a tree in place keeps what was there, says how to go back, and the commands do so', async (context) => {
-  const { path, place, then, now } = await restoredScene(context);
+  const { path, place, past, now } = await restoredScene(context);
   const placed = await placeTree(place);
-  assert.equal(fingerprint(path), then);
+  assert.equal(fingerprint(path), past);
   assert.equal(fingerprint(`${path}_before_r1`), now);
   assert.deepEqual(placed, {
     tree: 'media',
@@ -64,11 +64,11 @@ test('a tree in place keeps what was there, says how to go back, and the command
 });
 
 test('a tree beside what is there touches nothing of it', async (context) => {
-  const { path, place, then, now } = await restoredScene(context, { mode: 'beside' });
+  const { path, place, past, now } = await restoredScene(context, { mode: 'beside' });
   const placed = await placeTree(place);
   await dropTreeLeftOvers(place);
   assert.deepEqual([placed.targets, placed.keptAs, placed.goBack], [[`${path}_restored_r1`], [], []]);
-  assert.equal(fingerprint(`${path}_restored_r1`), then);
+  assert.equal(fingerprint(`${path}_restored_r1`), past);
   assert.equal(fingerprint(path), now);
   assert.deepEqual(await beside(path), ['media', 'media_restored_r1']);
 });
@@ -94,11 +94,11 @@ test('single paths in place keep their old selves beside them, and all else stay
 });
 
 test('a tree that is lost altogether comes back where it was, also through a symbolic link', async (context) => {
-  const { path, place, then } = await restoredScene(context);
+  const { path, place, past } = await restoredScene(context);
   await rm(path, { recursive: true });
   const placed = await placeTree(place);
   assert.deepEqual([placed.keptAs, placed.goBack], [[], []]);
-  assert.equal(fingerprint(path), then);
+  assert.equal(fingerprint(path), past);
   await takeBackTree(place);
   assert.deepEqual(
     (await beside(path)).filter((name) => !name.startsWith('.')),
@@ -144,14 +144,14 @@ test('[28] nothing is put through a symbolic link inside the tree', async (conte
 });
 
 test('[27] what an application makes under the name in the gap is kept too', async (context) => {
-  const { path, place, then } = await restoredScene(context);
+  const { path, place, past } = await restoredScene(context);
   await stopAt(place, 'before', 'rename', (_from, to) => to === path, placeTree);
   await mkdir(path);
   await writeFile(join(path, 'upload'), 'fresh');
   const placed = await placeTree(place);
   assert.deepEqual(placed.meanwhile, [`${path}_meanwhile_r1`]);
   assert.equal(await readFile(join(`${path}_meanwhile_r1`, 'upload'), 'utf8'), 'fresh');
-  assert.equal(fingerprint(path), then);
+  assert.equal(fingerprint(path), past);
 });
 
 const CHANGING = ['rename', 'link', 'unlink', 'mkdir', 'rmdir', 'chown', 'chmod'] as const;
@@ -222,25 +222,25 @@ describe('[27] killed at any call', () => {
   };
   for (const [what, paths] of Object.entries(extents)) {
     test(`${what}: the next try puts it in place`, async (context) => {
-      const { path, place, then } = await restoredScene(context, { paths });
+      const { path, place, past } = await restoredScene(context, { paths });
       await assertAtEveryCall(context, { path, place, step: placeTree }, async () => {
         const placed = await placeTree(place);
         assert.deepEqual(placed.meanwhile, []);
         await dropTreeLeftOvers(place);
-        if (paths === undefined) assert.equal(fingerprint(path), then);
+        if (paths === undefined) assert.equal(fingerprint(path), past);
         assert.equal(shell(path, 'cat a/b/one gone/three two'), 'then\nthen\nthen\n');
       });
     });
 
     test(`${what}: ending the restore leaves all of the old or all of the new`, async (context) => {
-      const { path, place, then } = await restoredScene(context, { paths });
+      const { path, place, past } = await restoredScene(context, { paths });
       const old = listing(path);
       const outcomes = new Set<string>();
       await assertAtEveryCall(context, { path, place, step: placeTree }, async () => {
         await dropTreeLeftOvers(place);
         const isOld = listing(path) === old;
         if (!isOld) assert.equal(shell(path, 'cat a/b/one gone/three two'), 'then\nthen\nthen\n');
-        if (!isOld && paths === undefined) assert.equal(fingerprint(path), then);
+        if (!isOld && paths === undefined) assert.equal(fingerprint(path), past);
         assert.doesNotMatch((await beside(path)).join(), /restoring/);
         outcomes.add(isOld ? 'old' : 'new');
       });
