@@ -1,6 +1,15 @@
 import type { BackupStep } from '../core/backup/run.ts';
 import type { BackupSteps } from './backupSteps.ts';
 import type { Dependencies } from './dependencies.ts';
+import {
+  chooseDrillStep,
+  drillDatabaseStep,
+  drillTreeStep,
+  recordDrillStep,
+  removeDrillDatabaseStep,
+  removeDrillTreesStep,
+} from './drill.ts';
+import type { DrillSteps } from './drillSteps.ts';
 import { dumpStep } from './dump.ts';
 import { findSourcesStep, findWoundsStep, healCopyStep, noteHealingStep, startHealStep } from './heal.ts';
 import type { HealSteps } from './healSteps.ts';
@@ -26,7 +35,7 @@ const READ_BACK = () => ({ most: 4, firstPause: 2_000, longestPause: 60_000 });
 /** Every activity a worker offers, over the dependencies it was built with. */
 export function createActivities(
   dependencies: Dependencies,
-): BackupSteps & HealSteps & LockSteps & SweepSteps & VerifySteps {
+): BackupSteps & DrillSteps & HealSteps & LockSteps & SweepSteps & VerifySteps {
   const { stopping } = dependencies;
   const long = { handOver: 'atOnce' } as const;
   // A copy that is nearly there is worth waiting for its storage, as long as the plan says.
@@ -72,6 +81,12 @@ export function createActivities(
     healCopy: activity(healCopyStep(dependencies), { ...long, tries: SHORT }),
     noteHealing: activity(noteHealingStep(dependencies), { tries: SHORT }),
     startHeal: activity(startHealStep(dependencies), { tries: SHORT }),
+    chooseDrill: activity(chooseDrillStep(dependencies), { tries: SHORT }),
+    drillDatabase: activity(drillDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
+    drillTree: activity(drillTreeStep(dependencies), { ...long, tries: READ_BACK }),
+    removeDrillDatabase: activity(removeDrillDatabaseStep(dependencies), { tries: READ_BACK }),
+    removeDrillTrees: activity(removeDrillTreesStep(dependencies), { tries: READ_BACK }),
+    recordDrill: activity(recordDrillStep(dependencies), { tries: SHORT }),
     findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
   };
 }
