@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { connect, endSession, type DatabaseAccess } from '../postgres/access.ts';
-import { dropDatabase, dropLeftOvers } from '../restore/targetDatabase.ts';
+import type { DatabaseAccess } from '../postgres/access.ts';
+import { dropLeftOvers } from '../restore/targetDatabase.ts';
 
 /** Where a drill tries a database out. One per source: there never are two drills of one source at a time. */
 export interface ScratchDatabase {
@@ -22,7 +22,7 @@ export interface ScratchOwner {
 const READABLE_LENGTH = 20;
 const HASH_LENGTH = 16;
 
-/** Names the scratch database of a source: a name that nobody has by chance, so that what bears it may be dropped. */
+/** Names the scratch database of a source, and marks it: the mark never leaves it, so that it can be dropped at any time. */
 export function scratchDatabase(owner: ScratchOwner, server: DatabaseAccess): ScratchDatabase {
   const { source, taskQueue, database } = owner;
   const identity = [taskQueue, source, database.host, database.port, database.name].join('\0');
@@ -30,13 +30,10 @@ export function scratchDatabase(owner: ScratchOwner, server: DatabaseAccess): Sc
   return { server, name: `holdfast_drill_${source.slice(0, READABLE_LENGTH)}_${hash}`, mark: `drill/${hash}` };
 }
 
-/** Drops the scratch database, whole or not, and what killed drills of the same source left. Nothing happens without one. */
+/**
+ * Drops the scratch database, whole or not, and what killed drills of the same source left. Nothing happens without one,
+ * and a database of that name without the mark is left alone.
+ */
 export async function dropScratchDatabase({ server, name, mark }: ScratchDatabase): Promise<void> {
   await dropLeftOvers({ server, target: name, mark });
-  const client = await connect(server);
-  try {
-    await dropDatabase(client, server, name);
-  } finally {
-    await endSession(client);
-  }
 }

@@ -72,18 +72,23 @@ test('a good backup is restored, compared and dropped, and the time of every pha
   assert.deepEqual(await databasesOf(ground), []);
 });
 
-test('what an earlier drill left is dropped first, half made or whole, also with sessions in it', async (context) => {
+test('what an earlier drill left is dropped first, also with sessions in it; what is not marked stays', async (context) => {
   const ground = await prepare(context, 'create table t (v int)');
   const backup = await backUp(context, ground.source);
   const { name, mark } = ground.scratch;
-  for (const comment of ['NULL', `'Holdfast is restoring into this database: ${mark} (0a1b2c3d)'`]) {
-    await onServer(`create database ${name}`);
-    await onServer(`comment on database ${name} is ${comment}`);
+  await onServer(`create database ${name}`);
+  await assert.rejects(drill(ground, backup), new RegExp(`${name} exists already`));
+  for (const own of ['', "\nthe shop''s own"]) {
+    await onServer(
+      `comment on database ${name} is 'Holdfast is restoring into this database: ${mark} (0a1b2c3d)${own}'`,
+    );
     await openSession(context, { ...ground.source, name });
     const part = await drill(ground, backup);
     assert.equal(part.differenceCount, 0);
     assert.deepEqual(await databasesOf(ground), []);
+    await onServer(`create database ${name}`);
   }
+  await onServer(`drop database ${name}`);
 });
 
 const broken: Readonly<Record<string, { sql: string; named: RegExp }>> = {
