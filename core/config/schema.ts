@@ -268,7 +268,11 @@ const restore = z.strictObject({
 
 const drill = z.strictObject({
   server: z
-    .strictObject({ ...serverShape, user, maintenanceDatabase: restore.shape.maintenanceDatabase })
+    .strictObject({
+      ...serverShape,
+      user: user.describe('Role that creates the scratch databases, and drops them.'),
+      maintenanceDatabase: restore.shape.maintenanceDatabase,
+    })
     .optional()
     .describe(
       "Server on which drills make their scratch databases. Unset: the source's own, with the role of `restore`.",

@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { listBackups } from '../catalog/read.ts';
 import { recentRestores, usualRecovery } from '../catalog/restores.ts';
-import { sourceNamed, unknownName, type Backends, type Keys } from '../config/open.ts';
+import { drillServer, sourceNamed, unknownName, type Backends, type Keys } from '../config/open.ts';
 import type { Configuration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
@@ -43,6 +43,8 @@ export async function assignDrill(options: AssignDrillOptions): Promise<DrillAss
   const { manifest } = chosen;
   warnings.push(...chosen.passedOver.map(({ backend, reason }) => `${backend} was left out: ${reason}`));
   const extent = extentOf(manifest, input);
+  // Where there is no server for it, nothing is begun.
+  if (extent.database) await drillServer(configuration, input.source);
   const parts = [...(extent.database ? ['database'] : []), ...extent.trees];
   const usual = await fromCatalog(options, warnings, (catalog) => usualRecovery(catalog, input.source, parts));
   const past = await fromCatalog(options, warnings, (catalog) => pastDrills(catalog, input.source));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { recentRestores } from '../../core/catalog/restores.ts';
 import { findBackup, listVerifications } from '../../core/catalog/read.ts';
@@ -220,6 +221,41 @@ test('a name that is wrong is refused with exit code 2, and typed by hand with I
   }
   const after = await app.useCatalog((catalog) => recentRestores(catalog, { source: 'shop', limit: 50 }));
   assert.equal(after.length, before.length);
+});
+
+test('without a server for drills nothing is begun; with one of its own, that one is used', async (t) => {
+  const { shop } = app.settings.sources;
+  const { database } = shop ?? {};
+  assert.ok(shop && database);
+  const role = `drills_${database.name}`;
+  await runSql(app.database, `create role ${role} superuser login password 'drill'`);
+  t.after(() => runSql(app.database, `drop role ${role}`));
+  const id = await backUp();
+  await worker.close();
+  shop.drill = { onSourceServer: false };
+  await app.save();
+  worker = await app.startWorker();
+  const without = await drill('--backup', id);
+  assert.equal(without.code, 2, JSON.stringify(without.result));
+  assert.match(without.result.error?.message ?? '', /No server is named for drills of shop/);
+  assert.deepEqual(without.result.leftBehind, []);
+  await worker.close();
+  const { host, port } = database;
+  const directory = join(app.home, 'drills');
+  await mkdir(directory);
+  const server = { host, port, user: role, password: await app.writeSecret('drill-password', 'drill') };
+  shop.drill = { onSourceServer: false, directory, server };
+  await app.save();
+  worker = await app.startWorker();
+  const seen = until('a scratch database of that role', async () => {
+    const { name } = scratchOf(app);
+    const owned = await onServer(`select from pg_database where datname = '${name}' and datdba = '${role}'::regrole`);
+    return owned.length > 0 ? true : undefined;
+  });
+  const [{ code, result }] = await Promise.all([drill('--backup', id, '--no-owner'), seen]);
+  assert.equal(code, 0, JSON.stringify(result));
+  assert.deepEqual(await readdir(directory), []);
+  await assertNothingLeft();
 });
 
 async function backUp(): Promise<string> {
