@@ -83,6 +83,7 @@ export function createActivities(
     drillTree: activity(drill.drillTreeStep(dependencies), { ...long, tries: READ_BACK }),
     removeDrillDatabase: activity(drill.removeDrillDatabaseStep(dependencies), { tries: STUBBORN }),
     removeDrillTrees: activity(drill.removeDrillTreesStep(dependencies), { tries: STUBBORN }),
+    findDrillRemnants: activity(drill.findDrillRemnantsStep(dependencies), { tries: SHORT }),
     recordDrill: activity(drill.recordDrillStep(dependencies), { tries: SHORT }),
     findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
     planRestore: activity(restore.planRestoreStep(dependencies), { tries: SHORT }),

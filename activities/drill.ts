@@ -5,6 +5,7 @@ import { drillServer, sourceNamed } from '../core/config/open.ts';
 import { assignDrill } from '../core/drill/assignDrill.ts';
 import { drillDatabase } from '../core/drill/drillDatabase.ts';
 import { drillTree } from '../core/drill/drillTree.ts';
+import { findDrillRemnants } from '../core/drill/findRemnants.ts';
 import type {
   DrillAssignment,
   DrilledPart,
@@ -82,11 +83,20 @@ export const drillTreeStep =
     });
   };
 
-export const removeDrillTreesStep = (dependencies: Dependencies) => (_context: StepContext, step: DrillStep) =>
-  removeTree(scratchDirectoryOf(dependencies, step.assignment.location.source));
+export const removeDrillTreesStep = (dependencies: Dependencies) => (_context: StepContext, source: string) =>
+  removeTree(scratchDirectoryOf(dependencies, source));
 
-export const removeDrillDatabaseStep = (dependencies: Dependencies) => async (_context: StepContext, step: DrillStep) =>
-  dropScratchDatabase(await scratchOf(dependencies, step.assignment.location.source));
+export const removeDrillDatabaseStep = (dependencies: Dependencies) => async (_context: StepContext, source: string) =>
+  dropScratchDatabase(await scratchOf(dependencies, source));
+
+export const findDrillRemnantsStep = (dependencies: Dependencies) => () =>
+  findDrillRemnants(
+    Object.entries(dependencies.configuration.sources).map(([source, { database }]) => ({
+      source,
+      ...(database && { database: () => scratchOf(dependencies, source) }),
+      directory: scratchDirectoryOf(dependencies, source),
+    })),
+  );
 
 export const recordDrillStep =
   ({ catalog }: Dependencies) =>

@@ -3,6 +3,7 @@ import type {
   DrilledPart,
   DrillInput,
   DrillNote,
+  DrillRemnants,
   DrillStep,
   DrillTreeStep,
 } from '../core/drill/run.ts';
@@ -15,10 +16,12 @@ export interface DrillSteps {
   drillDatabase(step: DrillStep): Promise<DrilledPart>;
   /** Unpacks a tree of the copy, compares it, and removes it. On the host of the assignment. */
   drillTree(step: DrillTreeStep): Promise<DrilledPart>;
-  /** Drops what the scratch database's server has left of this drill. Answers what it cannot drop, in words. */
-  removeDrillDatabase(step: DrillStep): Promise<void>;
-  /** Removes what this host's disk has left of this drill. */
-  removeDrillTrees(step: DrillStep): Promise<void>;
+  /** Drops what drills of the source have left on their server. Only for whoever has the lock of its drills. */
+  removeDrillDatabase(source: string): Promise<void>;
+  /** Removes what they have left on this host's disk. */
+  removeDrillTrees(source: string): Promise<void>;
+  /** What drills have on their servers and on this host's disk now, of every source. */
+  findDrillRemnants(): Promise<DrillRemnants>;
   /** Notes in the catalog how it went. */
   recordDrill(note: DrillNote): Promise<void>;
 }

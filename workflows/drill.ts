@@ -154,9 +154,13 @@ async function removeAll(run: DrillRun, step: DrillStep): Promise<void> {
     }
   };
   if (database)
-    await attempt(`The scratch database of ${location.source} could not be dropped`, () => removeDrillDatabase(step));
+    await attempt(`The scratch database of ${location.source} could not be dropped`, () =>
+      removeDrillDatabase(location.source),
+    );
   if (trees.length > 0)
-    await attempt('Unpacked files could not be removed', () => stepsOnHost(step.assignment).removeDrillTrees(step));
+    await attempt('Unpacked files could not be removed', () =>
+      stepsOnHost(step.assignment).removeDrillTrees(location.source),
+    );
 }
 
 /** The catalog hears of it, and whoever heals. Cancelled or not, the verdict stands. */

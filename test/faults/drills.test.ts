@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { DrillResult } from '../../core/drill/run.ts';
 import { scratchDatabase } from '../../core/drill/scratch.ts';
+import type { SweepResult } from '../../core/sweep/run.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { maintenance, onServer } from '../core/restore/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
@@ -57,7 +58,41 @@ describe('killed', SIDE_BY_SIDE, () => {
     assert.equal(next.code, 0, JSON.stringify(next.document));
     await assertNothingLeft(app);
   });
+
+  test(
+    '[13] and its run terminated: a sweep removes what it left, and leaves a drill that runs alone',
+    PATIENCE,
+    async (t) => {
+      const { app, worker } = await prepare(t);
+      const workflowId = await begin(app);
+      await until('the scratch database', async () => ((await comments(app)).length > 0 ? true : undefined), 60_000);
+      worker.killOnly();
+      await (await app.temporal()).workflow.getHandle(workflowId).terminate();
+      await worker.restart();
+      const { name } = scratchOf(app);
+      assert.deepEqual((await sweep(app, '--dry-run')).swept, [name]);
+      assert.equal((await comments(app)).length, 1);
+      assert.deepEqual((await sweep(app)).swept, [name]);
+      await assertNothingLeft(app);
+
+      const next = await begin(app);
+      await until('the next one', async () => ((await comments(app)).length > 0 ? true : undefined), 60_000);
+      const { swept, kept } = await sweep(app);
+      assert.deepEqual([swept, kept], [[], [name]]);
+      assert.equal((await resultOf(app, next)).outcome, 'passed');
+    },
+  );
 });
+
+/** What a sweep says of drills. */
+async function sweep(app: Application, ...args: string[]) {
+  const { code, document } = await app.ask('sweep', '--backend', 'local', ...args);
+  assert.equal(code, 0, JSON.stringify(document));
+  const { reports } = document as SweepResult;
+  const report = reports.find(({ place }) => place === 'drills');
+  assert.ok(report);
+  return { swept: report.swept.map(({ folder }) => folder), kept: report.kept.map(({ folder }) => folder) };
+}
 
 async function prepare(t: TestContext): Promise<Ground> {
   const app = await createApplication(t);
