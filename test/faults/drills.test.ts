@@ -9,7 +9,7 @@ import type { SweepResult } from '../../core/sweep/run.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { maintenance, onServer } from '../core/restore/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
-import { until } from '../support/processes.ts';
+import { haltRestores, until } from '../support/processes.ts';
 import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 import { superviseWorker, type SupervisedWorker } from '../support/supervisedWorker.ts';
 
@@ -76,8 +76,9 @@ describe('killed', SIDE_BY_SIDE, () => {
       await assertNothingLeft(app);
 
       const next = await begin(app);
-      await until('the next one', async () => ((await comments(app)).length > 0 ? true : undefined), 60_000);
+      const restores = await haltRestores(worker.current);
       const { swept, kept } = await sweep(app);
+      restores.signal('SIGCONT');
       assert.deepEqual([swept, kept], [[], [name]]);
       assert.equal((await resultOf(app, next)).outcome, 'passed');
     },
@@ -99,6 +100,11 @@ async function prepare(t: TestContext): Promise<Ground> {
   await fillSmallShop(app);
   await addBulkyTable(app.database, ROWS);
   await writeFile(join(app.trees.media, 'film.mp4'), Buffer.alloc(200_000_000, 'film'));
+  const { shop } = app.settings.sources;
+  assert.ok(shop);
+  // So that a whole database is there long enough to be seen.
+  shop.checks = [{ name: 'takes its time', sql: 'select true from pg_sleep(2)' }];
+  await app.save();
   // The mark of the drill stands before it once the database is whole.
   await runSql(app.database, `comment on database ${app.database.name} is 'The shop.'`);
   const worker = await superviseWorker(app);

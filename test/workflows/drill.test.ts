@@ -13,7 +13,7 @@ import { runSql } from '../core/postgres/support.ts';
 import { maintenance, onServer } from '../core/restore/support.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
-import { descendantsOf, until } from '../support/processes.ts';
+import { haltRestores, until } from '../support/processes.ts';
 import { assertInputRefused } from '../support/refusedInput.ts';
 import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 import { fileOf, flipBit } from '../support/storedFiles.ts';
@@ -184,19 +184,19 @@ test('verify to the depth restored drills every copy, and says which one failed'
   await assertNothingLeft();
 });
 
-test('a drill does not wait for a backup, but one drill of a source at a time runs; a cancelled one leaves nothing', async () => {
-  await addBulkyTable(app.database, 150_000);
+test('a backup runs beside a drill, a second drill of the source does not; a cancelled one leaves nothing', async () => {
+  await addBulkyTable(app.database, 50_000);
   await backUp();
   const client = await app.temporal();
   const begun = await app.ask('drill', 'shop', '--backup', 'latest', '--no-wait');
   const { workflowId } = begun.document as { workflowId: string };
-  await until('pg_restore', async () =>
-    (await descendantsOf(worker.pid)).some(({ name }) => name === 'pg_restore') ? true : undefined,
-  );
+  const restores = await haltRestores(worker);
+  await backUp();
   const refused = await app.ask('drill', 'shop', '--when-busy', 'refuse');
   assert.equal(refused.code, 4, JSON.stringify(refused.document));
   assert.match(JSON.stringify(refused.document), new RegExp(`busy: the drill ${workflowId}`));
   await client.workflow.getHandle(workflowId).cancel();
+  restores.signal('SIGCONT');
   await assert.rejects(client.workflow.getHandle(workflowId).result());
   await assertNothingLeft();
   const [record] = await app.useCatalog((catalog) => recentRestores(catalog, { source: 'shop', limit: 1 }));
