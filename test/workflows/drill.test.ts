@@ -205,7 +205,7 @@ test('a backup runs beside a drill, a second drill of the source does not; a can
 });
 
 test('a name that is wrong is refused with exit code 2, and typed by hand with InvalidInput', async () => {
-  const before = await app.useCatalog((catalog) => recentRestores(catalog, { source: 'shop', limit: 50 }));
+  const earlier = await app.useCatalog((catalog) => recentRestores(catalog, { source: 'shop', limit: 50 }));
   for (const args of [
     ['shopp'],
     ['shop', '--backend', 'lokal'],
@@ -220,7 +220,7 @@ test('a name that is wrong is refused with exit code 2, and typed by hand with I
     await assertInputRefused(app, 'drill', args, /A right input is \{"source"/);
   }
   const after = await app.useCatalog((catalog) => recentRestores(catalog, { source: 'shop', limit: 50 }));
-  assert.equal(after.length, before.length);
+  assert.equal(after.length, earlier.length);
 });
 
 test('without a server for drills nothing is begun; with one of its own, that one is used', async (t) => {
@@ -287,7 +287,7 @@ async function assertNothingLeft(): Promise<void> {
   );
   assert.deepEqual(databases, []);
   assert.deepEqual(
-    (await readdir(app.home)).filter((name) => name.startsWith('holdfast-drill')),
+    (await readdir(app.home)).filter((entry) => entry.startsWith('holdfast-drill')),
     [],
   );
   assert.deepEqual(await app.leftBehind(), []);
