@@ -5,11 +5,13 @@ import { DUMPED_RELATION, USER_RELATION } from './relations.ts';
 /**
  * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):
  * state of replication, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
- * indexes that failed to be built. Security labels are in it and load only where their provider is loaded.
+ * indexes that failed to be built, owners of extensions. Security labels are in it and load only where their provider is
+ * loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts them there).
  */
 export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
   const { rows } = await client.query<NotCarried>(`
-    with this as (select oid, datname from pg_database where datname = current_database())
+    with recursive this as (select oid, datname from pg_database where datname = current_database()),
+    ${MOVED_COLUMNS}
     select kind, name from (
       select 'replication slot' as kind, slot_name::text as name from pg_replication_slots, this where database = datname
       union all
@@ -29,9 +31,34 @@ export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
       select 'security label', concat_ws(' ', l.provider, 'on', (pg_identify_object(l.classoid, l.objoid, l.objsubid)).identity)
         from pg_seclabel l
       union all
+      select 'security label of database', concat_ws(': ', l.provider, l.label)
+        from pg_shseclabel l, this where l.classoid = 'pg_database'::regclass and l.objoid = this.oid
+      union all
+      select 'order of columns', format('%I.%I', n.nspname, c.relname)
+        from moved join pg_class c on c.oid = moved.relation join pg_namespace n on n.oid = c.relnamespace
+       where ${DUMPED_RELATION}
+      union all
+      select 'owner of extension', concat_ws(', ', quote_ident(e.extname), quote_ident(r.rolname))
+        from pg_extension e join pg_roles r on r.oid = e.extowner where not r.rolsuper
+      union all
       select 'options of user mapping', concat_ws(' on ', m.usename, quote_ident(m.srvname))
         from pg_user_mappings m join pg_foreign_server s on s.oid = m.srvid
        where m.umoptions is null and m.usename <> current_user and not pg_has_role(s.srvowner, 'usage')) found
      order by kind, name collate "C"`);
   return rows;
 }
+
+/** Children whose own columns stand before inherited ones, and their children. Partitions are attached, and keep theirs. */
+const MOVED_COLUMNS = `
+    places as (
+      select a.attrelid as relation, row_number() over (partition by a.attrelid order by a.attnum) as now,
+             row_number() over (partition by a.attrelid order by inherited.place nulls last, a.attnum) as restored
+        from pg_attribute a join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'f') and not c.relispartition
+       cross join lateral (
+         select min(array[i.inhseqno, p.attnum]) as place from pg_inherits i
+           join pg_attribute p on p.attrelid = i.inhparent and p.attname = a.attname and p.attnum > 0
+          where i.inhrelid = a.attrelid) inherited
+       where a.attnum > 0 and not a.attisdropped and exists (select from pg_inherits i where i.inhrelid = a.attrelid)),
+    moved as (
+      select relation from places where now <> restored
+      union select i.inhrelid from moved join pg_inherits i on i.inhparent = moved.relation)`;
