@@ -9,6 +9,8 @@ import { discardCopyStep } from './discardCopy.ts';
 import type { LockSteps } from './lockSteps.ts';
 import { preflightStep } from './preflight.ts';
 import { publishStep } from './publish.ts';
+import * as restore from './restore.ts';
+import type { RestoreSteps } from './restoreSteps.ts';
 import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
 import { findLockStep, waitForLockStep } from './sourceLock.ts';
@@ -22,11 +24,13 @@ import type { VerifySteps } from './verifySteps.ts';
 const SHORT = () => ({ most: 3, firstPause: 1_000, longestPause: 10_000 });
 /** Somebody waits for the answer. */
 const READ_BACK = () => ({ most: 4, firstPause: 2_000, longestPause: 60_000 });
+/** A server that was restarted is back in seconds; between two databases nothing may stay as it is. */
+const STUBBORN = () => ({ patience: 10 * 60_000, firstPause: 1_000, longestPause: 15_000 });
 
 /** Every activity a worker offers, over the dependencies it was built with. */
 export function createActivities(
   dependencies: Dependencies,
-): BackupSteps & HealSteps & LockSteps & SweepSteps & VerifySteps {
+): BackupSteps & HealSteps & LockSteps & RestoreSteps & SweepSteps & VerifySteps {
   const { stopping } = dependencies;
   const long = { handOver: 'atOnce' } as const;
   // A copy that is nearly there is worth waiting for its storage, as long as the plan says.
@@ -73,5 +77,16 @@ export function createActivities(
     noteHealing: activity(noteHealingStep(dependencies), { tries: SHORT }),
     startHeal: activity(startHealStep(dependencies), { tries: SHORT }),
     findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
+    planRestore: activity(restore.planRestoreStep(dependencies), { tries: SHORT }),
+    createRoles: activity(restore.createRolesStep(dependencies), { tries: SHORT }),
+    restoreDatabase: activity(restore.restoreDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
+    reconcileDatabase: activity(restore.reconcileDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
+    checkDatabase: activity(restore.checkDatabaseStep(dependencies), { ...long, tries: SHORT }),
+    releaseDatabase: activity(restore.releaseDatabaseStep(dependencies), { tries: STUBBORN }),
+    swapDatabases: activity(restore.swapDatabasesStep(dependencies), { tries: STUBBORN }),
+    undoSwap: activity(restore.undoSwapStep(dependencies), { tries: STUBBORN }),
+    dropUnfinished: activity(restore.dropUnfinishedStep(dependencies), { tries: STUBBORN }),
+    dropDead: activity(restore.dropDeadStep(dependencies), { tries: SHORT }),
+    recordRestore: activity(restore.recordRestoreStep(dependencies)),
   };
 }

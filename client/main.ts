@@ -8,6 +8,7 @@ import { addExtractCommand } from './commands/extract.ts';
 import { addHealCommand } from './commands/heal.ts';
 import { addListCommand } from './commands/list.ts';
 import { addRecoverCommand } from './commands/recover.ts';
+import { addRestoreCommand } from './commands/restore.ts';
 import { addSchedulesCommand } from './commands/schedules.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addDemoCommand } from './commands/demo.ts';
@@ -57,6 +58,7 @@ export function buildProgram(terminal: Terminal): Command {
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
   addVerifyCommand(program, terminal);
+  addRestoreCommand(program, terminal);
   addSweepCommand(program, terminal);
   addStorageCommand(program, terminal);
   addHealCommand(program, terminal);

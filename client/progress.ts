@@ -10,6 +10,8 @@ export interface ProgressView {
   readonly lines: readonly ProgressLine[];
   /** Milliseconds, where they can be guessed. */
   readonly timeLeft?: number | undefined;
+  /** What somebody has to read, said once and left standing. */
+  readonly notice?: string | undefined;
 }
 
 /** One part or backend on its way. */
@@ -41,6 +43,7 @@ export interface ShowProgressOptions {
 export async function showProgress({ terminal, poll, signal, interval = 300 }: ShowProgressOptions): Promise<void> {
   if (terminal.json) return;
   const display = terminal.interactive ? liveDisplay(terminal.stderr) : phaseLines(terminal);
+  let said: string | undefined;
   try {
     while (!signal.aborted) {
       // One poll at a time: the next starts when this one has been shown.
@@ -48,7 +51,15 @@ export async function showProgress({ terminal, poll, signal, interval = 300 }: S
         poll().catch(() => undefined),
         signal,
       );
-      if (view !== undefined && !signal.aborted) display.show(view);
+      if (view !== undefined && !signal.aborted) {
+        if (view.notice !== undefined && view.notice !== said) {
+          // What is drawn live would overwrite it.
+          display.end();
+          terminal.note(view.notice);
+          said = view.notice;
+        }
+        display.show(view);
+      }
       await firstOf(sleep(interval, undefined, { ref: false }), signal);
     }
   } finally {

@@ -7,11 +7,16 @@ import type { TemporalTarget } from '../worker/connection.ts';
 import { connectTemporal, failureOfRun, hasWorker, type TemporalClient } from './temporal.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
+/** For what is told of a run: where it is, and whom one talks to about it. */
+export interface ViewedRun extends StartedRun {
+  readonly target: TemporalTarget;
+}
+
 /** How a run is shown while it goes on and when it has ended. */
 export interface FollowOptions<Result, Progress> {
   readonly terminal: Terminal;
-  readonly view: (progress: Progress) => ProgressView;
-  readonly describe: (result: Result) => string;
+  readonly view: (progress: Progress, run: ViewedRun) => ProgressView;
+  readonly describe: (result: Result, run: ViewedRun) => string;
   readonly exitCode: (result: Result) => ExitCode;
   /** An error to be told beside a result that is none to be content with. */
   readonly complaint?: (result: Result) => HoldfastError | undefined;
@@ -115,11 +120,13 @@ export async function followRun<Result, Progress>(
   options: FollowOptions<Result, Progress>,
 ): Promise<ExitCode> {
   const { terminal } = options;
+  const viewed: ViewedRun = { ...run, target };
+  const describe = (result: Result) => options.describe(result, viewed);
   const interrupted = terminal.interruption();
   const done = new AbortController();
   const progress = showProgress({
     terminal,
-    poll: async () => options.view((await query()) as Progress),
+    poll: async () => options.view((await query()) as Progress, viewed),
     signal: AbortSignal.any([done.signal, interrupted]),
   });
   try {
@@ -127,8 +134,8 @@ export async function followRun<Result, Progress>(
     done.abort();
     await progress;
     const complaint = options.complaint?.(result);
-    if (complaint) return terminal.failWith(complaint, { ...run, ...result }, () => options.describe(result));
-    terminal.answer({ ...run, ...result }, () => options.describe(result));
+    if (complaint) return terminal.failWith(complaint, { ...run, ...result }, () => describe(result));
+    terminal.answer({ ...run, ...result }, () => describe(result));
     return options.exitCode(result);
   } catch (error) {
     done.abort();
@@ -136,7 +143,7 @@ export async function followRun<Result, Progress>(
     if (interrupted.aborted) return leave(run, target, terminal);
     const { error: reason, detail } = failureOfRun(error, run.workflowId);
     if (!options.isResult(detail)) throw reason;
-    return terminal.failWith(reason, { ...run, ...detail }, () => options.describe(detail));
+    return terminal.failWith(reason, { ...run, ...detail }, () => describe(detail));
   }
 }
 

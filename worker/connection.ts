@@ -52,6 +52,22 @@ export function webUiLink(
   return `${base.replace(/\/$/, '')}/namespaces/${target.namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}`;
 }
 
+/**
+ * The Web UI's form that starts a workflow, filled with the input of a run that there was: the form takes no other. Its id
+ * stays as it is, for the history of one restore to stand in one place.
+ */
+export function startFormLink(
+  configuration: Configuration,
+  target: TemporalTarget,
+  workflowType: string,
+  run: { readonly workflowId: string; readonly runId?: string },
+): string | undefined {
+  const base = configuration.temporal.uiUrl ?? guessUi(target.address);
+  if (base === undefined) return undefined;
+  const values = new URLSearchParams({ workflowType, taskQueue: configuration.temporal.taskQueue, ...run });
+  return `${base.replace(/\/$/, '')}/namespaces/${target.namespace}/workflows/start-workflow?${values.toString()}`;
+}
+
 function guessUi(address: string): string | undefined {
   const [host, port] = [
     address.slice(0, address.lastIndexOf(':')),

@@ -49,11 +49,17 @@ import { open, preflight, publish, spoolSteps, verifyChecksum } from './support/
 export const progressQuery = defineQuery<BackupProgress>('progress');
 export const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
 
+/** What a workflow that starts a backup as its child may add. */
+export interface BackupParent {
+  /** The parent holds the source's lock. */
+  readonly holdsLock: true;
+}
+
 /**
  * Backs up one source to every backend of a plan and proves each copy. Answers with a `verified` or `degraded` result;
  * a failed run fails the workflow with the reason, and carries the same result as the failure's detail.
  */
-export async function backup(input: unknown): Promise<BackupResult> {
+export async function backup(input: unknown, parent?: BackupParent): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
@@ -80,11 +86,13 @@ export async function backup(input: unknown): Promise<BackupResult> {
     },
   };
 
-  const recorded = await withSourceLock(request.source, lock, async () => {
+  const work = async () => {
     if (run.waitingFor) beginNow(run);
     await perform(run, request, show);
     return recordResult(run);
-  });
+  };
+  const underParent = parent?.holdsLock === true && workflowInfo().parent !== undefined;
+  const recorded = await (underParent ? work() : withSourceLock(request.source, lock, work));
   const result = await healAfter(recorded);
   show(result);
   if (result.state === 'failed') throw failureOf(result);

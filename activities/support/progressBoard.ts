@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { PartProgress, ProgressReport } from '../../core/backup/run.ts';
 import { messageOf } from '../../core/errors.ts';
+import type { RestoreDatabaseProgress } from '../../core/restore/run.ts';
 import type { StepContext } from './step.ts';
 
 /**
@@ -11,6 +12,7 @@ export interface ProgressBoard {
   part(context: StepContext, progress: PartProgress): void;
   uploaded(context: StepContext, backend: string, bytes: number): void;
   verified(context: StepContext, backend: string, bytes: number): void;
+  restored(context: StepContext, progress: RestoreDatabaseProgress): void;
   /** Forgets the run. */
   close(context: Pick<StepContext, 'runId'>): void;
 }
@@ -21,6 +23,7 @@ interface RunProgress {
   readonly parts: Map<string, PartProgress>;
   readonly uploaded: Record<string, number>;
   readonly verified: Record<string, number>;
+  restored?: RestoreDatabaseProgress;
 }
 
 const FIRST_REPORT = 1_000;
@@ -39,7 +42,13 @@ export function createProgressBoard(log: Logger): ProgressBoard {
     change(run);
     if (now < run.due) return;
     run.due = now + Math.max(FIRST_REPORT, (now - run.begun) * GROWTH);
-    const report: ProgressReport = { parts: [...run.parts.values()], uploaded: run.uploaded, verified: run.verified };
+    const { uploaded, verified, restored } = run;
+    const report: ProgressReport = {
+      parts: [...run.parts.values()],
+      uploaded,
+      verified,
+      ...(restored && { restored }),
+    };
     // A report that is lost costs nothing: the next one says more.
     context.signalWorkflow('reportProgress', report).catch((error: unknown) => {
       log.debug({ workflowId: context.workflowId, error: messageOf(error) }, 'progress was not reported');
@@ -50,6 +59,7 @@ export function createProgressBoard(log: Logger): ProgressBoard {
     part: (context, progress) => note(context, (run) => run.parts.set(progress.part, progress)),
     uploaded: (context, backend, bytes) => note(context, (run) => (run.uploaded[backend] = bytes)),
     verified: (context, backend, bytes) => note(context, (run) => (run.verified[backend] = bytes)),
+    restored: (context, progress) => note(context, (run) => (run.restored = progress)),
     close: ({ runId }) => void runs.delete(runId),
   };
 }

@@ -3,6 +3,7 @@ import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/words
 import type { ErrorType } from '../errors.ts';
 import type { LockHolder } from '../lockHolder.ts';
 import type { Manifest, ManifestPart } from '../repository/manifest.ts';
+import type { RestoreDatabaseProgress } from '../restore/run.ts';
 
 /**
  * What a backup run is told, what its steps hand each other, and what it answers. All of it passes through the
@@ -209,4 +210,5 @@ export interface ProgressReport {
   readonly parts?: readonly PartProgress[];
   readonly uploaded?: Readonly<Record<string, number>>;
   readonly verified?: Readonly<Record<string, number>>;
+  readonly restored?: RestoreDatabaseProgress;
 }

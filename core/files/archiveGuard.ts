@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { PathList } from '../backup/part.ts';
 import { HoldfastError } from '../errors.ts';
-import { createPathCollector, printablePath } from './paths.ts';
+import { createPathCollector, printablePath, type PathCollector } from './paths.ts';
 import type { TarEntry } from './tarReader.ts';
 
 export interface GuardOptions {
@@ -18,7 +18,8 @@ export interface LeftOut {
 }
 
 export interface ArchiveGuard {
-  judge(entry: TarEntry): 'keep' | 'drop';
+  /** `wanted`: false for one that is not to be extracted anyway. It is judged like the others, but never listed as left out. */
+  judge(entry: TarEntry, wanted?: boolean): 'keep' | 'drop';
   leftOut(): LeftOut;
 }
 
@@ -30,6 +31,8 @@ export interface ArchiveGuard {
  */
 export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
   const symlinks = new Set<string>();
+  /** Where each of what was left out is listed: a further name of it cannot be made either. */
+  const dropped = new Map<string, PathCollector>();
   const outsideLinks = createPathCollector();
   const specialFiles = createPathCollector();
 
@@ -43,27 +46,33 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
     return path;
   };
 
+  const leaveOut = (entry: TarEntry, path: string, list: PathCollector, wanted: boolean) => {
+    dropped.set(path, list);
+    if (wanted) list.add(entry.path);
+    return 'drop' as const;
+  };
+
   return {
-    judge: (entry) => {
+    judge: (entry, wanted = true) => {
       const path = inside(entry.path, 'the entry');
       if (path === '.' && entry.kind !== 'directory') throw refused('its root is no directory');
       if (symlinks.has(path)) throw refused(`the entry ${printablePath(entry.path)} replaces a symbolic link`);
       if (entry.kind === 'hardlink') {
         const target = inside(entry.linkPath, 'the hard link to');
         if (symlinks.has(target)) symlinks.add(path);
+        const list = dropped.get(target);
+        if (list) return leaveOut(entry, path, list, wanted);
       }
       if (entry.kind === 'symlink') {
         symlinks.add(path);
         if (!options.outsideLinks && leadsOutside(path, entry.linkPath)) {
-          outsideLinks.add(entry.path);
-          return 'drop';
+          return leaveOut(entry, path, outsideLinks, wanted);
         }
       }
       if ((entry.kind === 'fifo' || entry.kind === 'device') && !options.specialFiles) {
-        specialFiles.add(entry.path);
-        return 'drop';
+        return leaveOut(entry, path, specialFiles, wanted);
       }
-      return 'keep';
+      return wanted ? 'keep' : 'drop';
     },
     leftOut: () => ({ outsideLinks: outsideLinks.list(), specialFiles: specialFiles.list() }),
   };
@@ -87,7 +96,8 @@ function parentsOf(path: string): string[] {
   return segments.slice(1).map((_segment, index) => segments.slice(0, index + 1).join('/'));
 }
 
-function refused(what: string): HoldfastError {
+/** The error for an archive that is not what Holdfast writes. */
+export function refused(what: string): HoldfastError {
   return new HoldfastError('RefusedForSafety', `the archive is refused: ${what}`, {
     advice: 'Holdfast writes no such archive. Find out who made or changed it before using anything of it.',
   });

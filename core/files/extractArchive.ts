@@ -5,7 +5,9 @@ import { extract } from 'tar';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { startProcess } from '../process/childProcess.ts';
 import { createArchiveGuard, type LeftOut } from './archiveGuard.ts';
+import { createArchiveLimit, type ExpectedTotals } from './archiveLimit.ts';
 import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
+import type { PathSelection } from './pathSelection.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
 import type { TarProgram } from './tarProgram.ts';
 
@@ -13,12 +15,16 @@ export interface ExtractOptions {
   /** From `findTar`; without one node-tar extracts, without extended attributes, ACLs and sparse files. */
   readonly tar: TarProgram | undefined;
   /** Restore the owners as they were, by number. Needs root, and is the default there. */
-  readonly owners?: boolean;
+  readonly owners?: boolean | undefined;
   /** Extract symbolic links that lead out of the directory too. Default no: they are listed as left out. */
-  readonly outsideLinks?: boolean;
+  readonly outsideLinks?: boolean | undefined;
   /** Extract FIFOs and devices too. Needs root and GNU tar. Default no: they are listed as left out. */
-  readonly specialFiles?: boolean;
-  readonly signal?: AbortSignal;
+  readonly specialFiles?: boolean | undefined;
+  /** What the archive holds by its manifest. More of anything is refused before it is written, less is damage. */
+  readonly expected?: ExpectedTotals | undefined;
+  /** Only some of the entries; see pathSelection.ts. */
+  readonly selection?: PathSelection | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ExtractedArchive {
@@ -42,12 +48,16 @@ export async function extractArchive(
   const specialFiles = options.specialFiles === true && root && options.tar !== undefined;
   const guard = createArchiveGuard({ specialFiles, outsideLinks: options.outsideLinks === true });
   const counter = createTotalsCounter();
+  const limit = createArchiveLimit(options.expected);
   const guarded = guardedStream((entry) => {
+    limit.add(entry);
+    const wanted = options.selection?.wants(entry) ?? true;
+    const verdict = guard.judge(entry, wanted);
+    if (verdict === 'drop') return verdict;
     if (entry.sparse && !options.tar) throw sparseNeedsTar();
-    const verdict = guard.judge(entry);
-    if (verdict === 'keep') counter.add(entry);
+    counter.add(entry);
     return verdict;
-  });
+  }, limit.end);
   const owners = options.owners ?? root;
   if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, owners });
   else await unpackWithNode(stream, guarded, directory, { ...options, owners });
@@ -64,8 +74,8 @@ async function prepareDirectory(directory: string): Promise<void> {
 
 interface UnpackOptions {
   readonly owners: boolean;
-  readonly outsideLinks?: boolean;
-  readonly signal?: AbortSignal;
+  readonly outsideLinks?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 async function unpackWithGnuTar(
@@ -129,10 +139,14 @@ function sparseNeedsTar(): HoldfastError {
 }
 
 /** Hands on what the judge keeps, and only after it was judged. */
-function guardedStream(judge: (entry: TarEntry) => 'keep' | 'drop'): Transform {
+function guardedStream(judge: (entry: TarEntry) => 'keep' | 'drop', atEnd: () => void): Transform {
+  const end = () => {
+    reader.end();
+    atEnd();
+  };
   const guarded = new Transform({
     transform: (chunk: Buffer, _encoding, done) => attempt(() => reader.push(chunk), done),
-    flush: (done) => attempt(() => reader.end(), done),
+    flush: (done) => attempt(end, done),
   });
   const reader = createTarReader({
     onEntry: judge,

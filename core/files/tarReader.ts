@@ -20,6 +20,12 @@ export interface TarEntry {
   /** What reading the file gives, in bytes; a sparse file's holes count. */
   readonly bytes: number;
   readonly sparse: boolean;
+  /** Permission bits with set-user-id, set-group-id and sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** When its contents were changed last, in milliseconds since 1970 with fractions. */
+  readonly modified: number;
 }
 
 export interface TarReaderOptions {
@@ -27,6 +33,8 @@ export interface TarReaderOptions {
   readonly onEntry: (entry: TarEntry) => 'keep' | 'drop';
   /** Gets every byte of the entries kept, headers before data, and the archive's end. */
   readonly forward?: (bytes: Buffer) => void;
+  /** Gets the stored data of the entry kept last, piece by piece; good until it returns. A sparse file's begins with its map. */
+  readonly onData?: (bytes: Buffer) => void;
   /** Makes the error that is thrown when the stream is no whole archive. */
   readonly damaged: (what: string) => Error;
 }
@@ -54,11 +62,13 @@ const KINDS: Readonly<Record<string, EntryKind>> = {
 type State = 'header' | 'pax' | 'data' | 'end';
 
 export function createTarReader(options: TarReaderOptions): TarReader {
-  const { forward, damaged } = options;
+  const { forward, onData, damaged } = options;
   const block = Buffer.alloc(BLOCK);
   let blockFilled = 0;
   let state: State = 'header';
   let remaining = 0;
+  /** Of `remaining`, what fills the last block up. */
+  let padding = 0;
   let forwarding = true;
   /** The blocks of a pax header wait until the entry they describe has been judged. */
   let pending: Buffer[] = [];
@@ -90,6 +100,7 @@ export function createTarReader(options: TarReaderOptions): TarReader {
     if (forward && forwarding) for (const bytes of [...pending, Buffer.from(header)]) forward(bytes);
     pending = [];
     remaining = padded(storedBytes);
+    padding = remaining - storedBytes;
     if (remaining > 0) state = 'data';
   };
 
@@ -134,6 +145,7 @@ export function createTarReader(options: TarReaderOptions): TarReader {
           takePax(bytes);
         } else {
           if (forwarding) forward?.(bytes);
+          if (forwarding && remaining > padding) onData?.(bytes.subarray(0, remaining - padding));
           remaining -= taken;
           if (remaining === 0) state = 'header';
         }
@@ -173,7 +185,17 @@ function describe(
   if (path === '') throw damaged('an entry without a name');
   const linkPath = kind === 'symlink' || kind === 'hardlink' ? (pax.get('linkpath') ?? readText(header, 157, 100)) : '';
   return {
-    entry: { kind, path, linkPath, sparse, bytes: kind === 'file' ? (realSize ?? storedBytes) : 0 },
+    entry: {
+      kind,
+      path,
+      linkPath,
+      sparse,
+      bytes: kind === 'file' ? (realSize ?? storedBytes) : 0,
+      mode: readNumber(header, 100, 8, damaged) & 0o7777,
+      uid: paxNumber(pax, 'uid', damaged) ?? readNumber(header, 108, 8, damaged),
+      gid: paxNumber(pax, 'gid', damaged) ?? readNumber(header, 116, 8, damaged),
+      modified: paxTime(pax, damaged) ?? readSeconds(header, damaged) * 1000,
+    },
     storedBytes,
   };
 }
@@ -201,6 +223,12 @@ function readNumber(header: Buffer, start: number, length: number, damaged: (wha
   return text === '' ? 0 : Number.parseInt(text, 8);
 }
 
+/** Seconds since 1970. Times before that are written in two's complement, in base 256. */
+function readSeconds(header: Buffer, damaged: (what: string) => Error): number {
+  if (header[136] !== 0xff) return readNumber(header, 136, 12, damaged);
+  return Number(BigInt.asIntN(96, BigInt(`0x${header.toString('hex', 136, 148)}`)));
+}
+
 function readText(header: Buffer, start: number, length: number): string {
   const end = header.indexOf(0, start);
   return header.toString('latin1', start, end === -1 || end > start + length ? start + length : end);
@@ -219,8 +247,8 @@ function parsePax(body: Buffer, damaged: (what: string) => Error): Map<string, s
     if (length === 0 || end > body.length || equals === -1 || equals >= end || body[end - 1] !== 0x0a)
       throw damaged('an extended header that cannot be read');
     const keyword = body.toString('latin1', space + 1, equals);
-    // Only the values that decide names and sizes are kept; extended attributes can be large.
-    if (/^(path|linkpath|size|GNU\.sparse\..*)$/.test(keyword)) {
+    // Only the values that are asked for are kept; extended attributes can be large.
+    if (/^(path|linkpath|size|uid|gid|mtime|GNU\.sparse\..*)$/.test(keyword)) {
       const value = body.toString('latin1', equals + 1, end - 1);
       if (value.includes('\0')) throw damaged('a zero byte in a name');
       records.set(keyword, value);
@@ -240,6 +268,13 @@ function paxNumber(
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw damaged(`an extended header with a wrong ${keyword}`);
   return value;
+}
+
+function paxTime(pax: ReadonlyMap<string, string>, damaged: (what: string) => Error): number | undefined {
+  const text = pax.get('mtime');
+  if (text === undefined) return undefined;
+  if (!/^-?\d{1,15}(\.\d*)?$/.test(text)) throw damaged('an extended header with a wrong mtime');
+  return Number(text) * 1000;
 }
 
 function padded(bytes: number): number {

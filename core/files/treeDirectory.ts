@@ -52,6 +52,12 @@ export async function missingMounts(
     .filter((point) => point === path || isBelow(point, path) || isBelow(path, point));
 }
 
+/** Mount points at or below a directory. Empty where the system does not tell. */
+export async function mountPoints(directory: string, table = '/proc/self/mounts'): Promise<string[]> {
+  const points = (await mountTable(table)).map(({ point }) => point);
+  return [...new Set(points)].filter((point) => point === directory || isBelow(point, directory));
+}
+
 function isBelow(path: string, directory: string): boolean {
   return path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }

@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import { messageOf, HoldfastError } from '../errors.ts';
 import { connect, endSession, type DatabaseAccess } from '../postgres/access.ts';
-import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { splitGlobals, statementFor, type GlobalsStatement } from './globalsStatements.ts';
 import type { RestoreScope } from './run.ts';
-import { requireOwn, type NewDatabase } from './targetDatabase.ts';
+import { commentOn, markedComment, requireOwn, type NewDatabase } from './targetDatabase.ts';
 
 export interface DatabaseProperties {
   /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them. */
@@ -40,19 +40,34 @@ export async function applyParameters(server: DatabaseAccess, properties: Databa
 
 /**
  * After everything is restored, and with it the mark of an unfinished restore goes: the database is whole from this
- * commit on. It waits for the disk, and so for everything before it.
+ * commit on. It waits for the disk, and so for everything before it. With `keepMark` the mark stays, before the
+ * database's own comment, until `releaseTarget`.
  */
-export async function applyProperties(database: NewDatabase, properties: DatabaseProperties, signal?: AbortSignal) {
+export async function applyProperties(
+  database: NewDatabase,
+  properties: DatabaseProperties,
+  {
+    keepMark = false,
+    signal,
+  }: { readonly keepMark?: boolean | undefined; readonly signal?: AbortSignal | undefined } = {},
+) {
   const { server, target } = database;
-  const unmark = `COMMENT ON DATABASE ${quoteIdentifier(target)} IS NULL`;
-  await inOneTransaction(server, [unmark, ...properties.others], signal, (client) => requireOwn(client, database));
+  const comment = `COMMENT ON DATABASE ${quoteIdentifier(target)} IS`;
+  await inOneTransaction(server, [`${comment} NULL`, ...properties.others], signal, {
+    first: (client) => requireOwn(client, database),
+    last: async (client) => {
+      if (!keepMark) return;
+      const marked = markedComment(database, await commentOn(client, target));
+      await client.query(`${comment} ${quoteLiteral(marked)}`);
+    },
+  });
 }
 
 async function inOneTransaction(
   server: DatabaseAccess,
   statements: readonly string[],
   signal?: AbortSignal,
-  first?: (client: pg.Client) => Promise<void>,
+  { first, last }: Readonly<Partial<Record<'first' | 'last', (client: pg.Client) => Promise<void>>>> = {},
 ) {
   const client = await connect(server, signal);
   try {
@@ -66,6 +81,7 @@ async function inOneTransaction(
         });
       });
     }
+    await last?.(client);
     await client.query('commit');
   } finally {
     await endSession(client);

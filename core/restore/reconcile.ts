@@ -4,6 +4,7 @@ import { DIFFERENCES_SHOWN, type Difference, type ReconcileOptions, type Reconci
 import { resolveTables } from './selectTables.ts';
 import { checkSequences } from './sequenceChecks.ts';
 import { takeInventory } from './takeInventory.ts';
+import { ownComment } from './targetDatabase.ts';
 
 /**
  * Holds a restored database against the inventory that was taken in the dump's own snapshot: every table's rows and
@@ -14,7 +15,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const begun = performance.now();
   const { database, expected } = options;
   const signal = options.signal ?? new AbortController().signal;
-  const found = await takeInventory(database, expected.detail, signal);
+  const found = withoutMark(await takeInventory(database, expected.detail, signal));
   const differences = [
     ...compareInventories(expected, found, options),
     ...(options.tables ? missingTables(resolveTables(expected, options.tables), found) : []),
@@ -35,6 +36,12 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
     notices: noticesOf(expected, found),
     duration: Math.round(performance.now() - begun),
   };
+}
+
+/** A restore that is not over keeps its mark before the database's own comment. */
+function withoutMark({ database: { comment, ...database }, ...inventory }: Inventory): Inventory {
+  const own = ownComment(comment);
+  return { ...inventory, database: { ...database, ...(own !== null && { comment: own }) } };
 }
 
 function missingTables(wanted: readonly InventoryTable[], found: Inventory): Difference[] {

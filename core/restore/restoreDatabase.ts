@@ -26,7 +26,7 @@ import { createTarget, dropTarget, newAttempt, type NewDatabase } from './target
  * Makes a new database of a backup, from the first copy that is good to its end: definitions first, then rows, streamed
  * from the storage through decryption into the server, several parts side by side, then indexes and constraints,
  * statistics, and the database's own settings. No row touches a disk here. The database is whole if and only if this
- * resolves; after a failure, or when `signal` aborts, it is gone.
+ * resolves; with `keepMark` it is to be released then. After a failure, or when `signal` aborts, it is gone.
  *
  * Throws RestoreFailed naming the object that the server does not take, RefusedForSafety for a target that exists,
  * KeyMissing, ToolMissing, SourceUnreachable, and for lack of a good copy what is wrong with the last one.
@@ -116,7 +116,7 @@ async function fillTarget(
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
   await phases.run('settings', async () => {
     for (const list of selection.last) await restoreFile(session, definitions, ['--section=post-data', list], signal);
-    await applyProperties(database, properties, signal);
+    await applyProperties(database, properties, options);
   });
   return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };
 }

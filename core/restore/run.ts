@@ -80,6 +80,8 @@ export interface RestoreDatabaseOptions extends RestoreScope {
   readonly target: string;
   /** Says in the target's comment, until it is whole, whose it is: e.g. a workflow's id. Letters, digits and `-_.:/`. */
   readonly mark: string;
+  /** The mark stays when the database is whole, until `releaseTarget` or `swapDatabases` lets it go. */
+  readonly keepMark?: boolean | undefined;
   /** Programs side by side, from 1: for rows, indexes and statistics. */
   readonly jobs: number;
   /** As `chooseRestorePrograms` chose them. */
@@ -118,6 +120,8 @@ export interface PreflightTargetOptions extends RestoreScope {
   readonly mark?: string | undefined;
   /** The pg_restore that is to be used, where it is known already. */
   readonly clients?: ClientPrograms | undefined;
+  /** Missing roles will be made first: they are no obstacle. */
+  readonly createRoles?: boolean | undefined;
   /** The database that the target will take the place of: it must hold neither Holdfast's catalog nor Temporal's store. */
   readonly replaces?: string | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { connect, endSession, queryError, type DatabaseAccess } from '../postgres/access.ts';
-import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { commentOn, isLeftOver, markedComment, ownComment } from './targetDatabase.ts';
 
 /** Which database takes whose place. */
 export interface Swap {
@@ -16,6 +17,11 @@ export interface Swap {
   readonly keptAs: string;
   /** Which databases these are, whatever they are called meanwhile: from `databaseOids`, before the first try. */
   readonly oids: { readonly old: string; readonly next: string };
+  /**
+   * Of the restore that made the next one with `keepMark`: it goes in the very transaction that puts the database in place,
+   * and comes back where that is undone.
+   */
+  readonly mark?: string | undefined;
 }
 
 /** `done`: the next one is in place. `undone`: the one of before is. `neither`: what is there fits no swap. */
@@ -96,7 +102,7 @@ async function exchange(swap: Swap, wanted: SwapState, renamings: readonly Renam
       if (state === wanted) return;
       if (state === 'neither') throw notAsExpected(swap);
       try {
-        await rename(renaming, ending, renamings);
+        await rename(renaming, ending, renamings, await commenting(renaming, swap, wanted));
         return;
       } catch (error) {
         // 55006: somebody was faster than the lock, or a session does not end.
@@ -112,7 +118,22 @@ async function exchange(swap: Swap, wanted: SwapState, renamings: readonly Renam
   }
 }
 
-async function rename(renaming: pg.Client, ending: pg.Client, renamings: readonly Renaming[]): Promise<void> {
+/** What the next database's comment becomes: its own one when it is in place, else its mark before it. */
+async function commenting(client: pg.Client, { name, next, mark }: Swap, wanted: SwapState): Promise<string[]> {
+  if (mark === undefined) return [];
+  const before = wanted === 'done' ? next : name;
+  const own = ownComment(await commentOn(client, before));
+  if (wanted === 'done' && !(await isLeftOver(client, next, mark))) return [];
+  const comment = wanted === 'done' ? own : markedComment({ mark, attempt: 'undone' }, own);
+  return [`COMMENT ON DATABASE ${quoteIdentifier(before)} IS ${comment === null ? 'NULL' : quoteLiteral(comment)}`];
+}
+
+async function rename(
+  renaming: pg.Client,
+  ending: pg.Client,
+  renamings: readonly Renaming[],
+  comments: readonly string[],
+): Promise<void> {
   const over = new AbortController();
   const ended = endSessions(
     ending,
@@ -123,7 +144,7 @@ async function rename(renaming: pg.Client, ending: pg.Client, renamings: readonl
     const commands = renamings.map(
       ([from, to]) => `ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
     );
-    await renaming.query(['BEGIN', ...commands, 'COMMIT'].join('; '));
+    await renaming.query(['BEGIN', ...comments, ...commands, 'COMMIT'].join('; '));
   } catch (error) {
     await renaming.query('ROLLBACK');
     throw error;
@@ -150,7 +171,8 @@ async function stateOf(client: pg.Client, { name, next, keptAs, oids }: Omit<Swa
   return 'neither';
 }
 
-async function oidsOf(client: pg.Client, names: readonly string[]): Promise<(string | undefined)[]> {
+/** The same in a session that is open. */
+export async function oidsOf(client: pg.Client, names: readonly string[]): Promise<(string | undefined)[]> {
   const { rows } = await client.query<{ oid: string; name: string }>(
     'select oid::text, datname as name from pg_database where datname = any($1)',
     [names],

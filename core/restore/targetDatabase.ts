@@ -50,7 +50,7 @@ export async function createTarget(database: NewDatabase, form: Inventory['datab
 export async function dropTarget(database: NewDatabase): Promise<void> {
   const { server, target } = database;
   await onServer(server, undefined, async (client) => {
-    if ((await commentOn(client, target)) === commentOf(database)) await dropDatabase(client, server, target);
+    if ((await commentOn(client, target))?.startsWith(commentOf(database))) await dropDatabase(client, server, target);
     await dropDatabase(client, server, newbornName(database));
   });
 }
@@ -68,6 +68,30 @@ export async function dropLeftOvers({ server, target, mark }: Omit<NewDatabase, 
 }
 
 /**
+ * Removes what other runs of the mark's scope left, which the caller knows to be dead. One that somebody uses is left
+ * alone. Gives the names of those removed.
+ */
+export async function dropDeadTargets(server: DatabaseAccess, mark: string): Promise<string[]> {
+  return onServer(server, undefined, async (client) => {
+    const scope = scopeOf(mark);
+    const { rows } = await client.query<{ name: string }>(
+      `select datname as name from pg_database d
+        where ((starts_with(shobj_description(oid, 'pg_database'), $1) and not starts_with(shobj_description(oid, 'pg_database'), $2))
+               or (datname ~ $3 and not starts_with(datname, $4)))
+          and not exists (select from pg_stat_activity a where a.datid = d.oid)`,
+      [
+        `${COMMENT_START}${scope}/`,
+        commentPrefix(mark),
+        `^holdfast_new_[0-9a-f]{16}_${shortHash(scope)}_`,
+        newbornPrefix(mark),
+      ],
+    );
+    for (const { name } of rows) await dropDatabase(client, server, name);
+    return rows.map(({ name }) => name);
+  });
+}
+
+/**
  * Drops a database with every session in it. Its subscriptions are parted from their slots first: these belong to the
  * database that was dumped, and would be dropped at the publisher.
  */
@@ -80,7 +104,7 @@ export async function dropDatabase(client: pg.Client, server: DatabaseAccess, na
 
 /** Throws RestoreFailed when a later try of the same mark has taken the target over. */
 export async function requireOwn(client: pg.Client, database: NewDatabase): Promise<void> {
-  if ((await commentOn(client, database.target)) === commentOf(database)) return;
+  if ((await commentOn(client, database.target))?.startsWith(commentOf(database))) return;
   throw new HoldfastError(
     'RestoreFailed',
     `Database ${database.target} was taken over by another try of this restore`,
@@ -95,24 +119,49 @@ export async function isLeftOver(client: pg.Client, target: string, mark: string
   return (await commentOn(client, target))?.startsWith(commentPrefix(mark)) === true;
 }
 
-function commentOf({ mark, attempt }: NewDatabase): string {
-  return `${commentPrefix(mark)}${attempt})`;
+/** Says whose a database is. A whole one that is not let go yet keeps its own comment behind it, from the next line on. */
+export function markedComment({ mark, attempt }: Pick<NewDatabase, 'mark' | 'attempt'>, own?: string | null): string {
+  return `${commentPrefix(mark)}${attempt})${own ? `\n${own}` : ''}`;
 }
 
+const MARKED = /^Holdfast is restoring into this database: \S+ \([0-9a-z]+\)(?:\n(.*))?$/s;
+
+/** A database's own comment, without a mark before it. */
+export function ownComment(comment: string | null | undefined): string | null {
+  const marked = MARKED.exec(comment ?? '');
+  return (marked ? marked[1] : comment) || null;
+}
+
+function commentOf(database: NewDatabase): string {
+  return markedComment(database);
+}
+
+const COMMENT_START = 'Holdfast is restoring into this database: ';
+
 function commentPrefix(mark: string): string {
-  return `Holdfast is restoring into this database: ${mark} (`;
+  return `${COMMENT_START}${mark} (`;
 }
 
 function newbornName({ mark, attempt }: NewDatabase): string {
   return `${newbornPrefix(mark)}${attempt}`;
 }
 
+/** Of the mark, and of its scope: what dead runs of a scope left is found without knowing them. */
 function newbornPrefix(mark: string): string {
-  return `holdfast_new_${createHash('sha256').update(mark).digest('hex').slice(0, 16)}_`;
+  return `holdfast_new_${shortHash(mark)}_${shortHash(scopeOf(mark))}_`;
+}
+
+/** A mark's scope is what stands before its last `/`: runs of one scope exclude each other. */
+function scopeOf(mark: string): string {
+  return mark.slice(0, Math.max(0, mark.lastIndexOf('/')));
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
 /** The database's comment, null where it has none, undefined where there is no such database. */
-async function commentOn(client: pg.Client, name: string): Promise<string | null | undefined> {
+export async function commentOn(client: pg.Client, name: string): Promise<string | null | undefined> {
   const { rows } = await client.query<{ comment: string | null }>(
     `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1`,
     [name],
@@ -157,7 +206,8 @@ async function serverVersion(client: pg.Client): Promise<number> {
   return rows[0]?.major ?? 0;
 }
 
-async function onServer<Result>(
+/** Does work in a session of its own. */
+export async function onServer<Result>(
   server: DatabaseAccess,
   signal: AbortSignal | undefined,
   work: (client: pg.Client) => Promise<Result>,

@@ -14,6 +14,7 @@ export interface RoleOnServer {
   readonly name: string;
   readonly superuser: boolean;
   readonly createDatabase: boolean;
+  readonly createRole: boolean;
 }
 
 /** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
@@ -79,15 +80,15 @@ export function versionFindings(
 
 export async function readRole(client: pg.Client): Promise<RoleOnServer> {
   const { rows } = await client.query<RoleOnServer>(
-    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase" from pg_roles where rolname = current_user`,
+    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase", rolcreaterole as "createRole" from pg_roles where rolname = current_user`,
   );
-  return rows[0] ?? { name: '', superuser: false, createDatabase: false };
+  return rows[0] ?? { name: '', superuser: false, createDatabase: false, createRole: false };
 }
 
 export async function roleFindings(
   client: pg.Client,
   role: RoleOnServer,
-  { description, noOwner = false }: PreflightTargetOptions,
+  { description, noOwner = false, createRoles: willBeMade = false }: PreflightTargetOptions,
 ): Promise<{ findings: Finding[]; createRoles: string[] }> {
   const findings: Finding[] = [];
   if (!role.superuser && !role.createDatabase)
@@ -102,9 +103,18 @@ export async function roleFindings(
   const missing = inventory.roles.map(({ name }) => name).filter((name) => !present.includes(name));
   const createRoles = createRolesSql(globals, missing, present, 'shown');
   if (missing.length > 0) {
-    const message = `${missing.length} roles are missing: ${cutList(missing.map(quoteIdentifier))}`;
+    const names = cutList(missing.map(quoteIdentifier));
+    if (willBeMade && !role.superuser && !role.createRole)
+      findings.push(
+        failure(`role ${role.name} may not create roles`, `ALTER ROLE ${quoteIdentifier(role.name)} CREATEROLE;`),
+      );
     // Policies name roles too, and cannot be left out.
-    findings.push({ ...failure(message, createRoles.join(' ')), severity: noOwner ? 'warning' : 'failure' });
+    if (willBeMade) findings.push(warning(`${missing.length} roles are missing and will be created: ${names}`, ''));
+    else
+      findings.push({
+        ...failure(`${missing.length} roles are missing: ${names}`, createRoles.join(' ')),
+        severity: noOwner ? 'warning' : 'failure',
+      });
   }
   const foreign = ownersIn(inventory).filter((name) => rows.some((each) => each.name === name && !each.member));
   if (!noOwner && foreign.length > 0)

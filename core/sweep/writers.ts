@@ -7,7 +7,14 @@
 export const WRITING_WORKFLOWS: readonly string[] = ['backup', 'heal'];
 
 /** Those that never do. A type that stands in neither list fails a test. */
-export const READING_WORKFLOWS: readonly string[] = ['recordBackup', 'scan', 'sourceLock', 'sweep', 'verify'];
+export const READING_WORKFLOWS: readonly string[] = [
+  'recordBackup',
+  'restore',
+  'scan',
+  'sourceLock',
+  'sweep',
+  'verify',
+];
 
 /** Under this name a writing run's memo says what it may write. */
 export const WRITES_MEMO = 'writes';

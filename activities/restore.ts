@@ -1,0 +1,148 @@
+import type { Catalog } from '../core/catalog/catalog.ts';
+import { recordRestore, type RestoreRecord } from '../core/catalog/restores.ts';
+import { restoreServer, sourceNamed } from '../core/config/open.ts';
+import { findClientPrograms } from '../core/postgres/clients.ts';
+import { createRoles } from '../core/restore/createRoles.ts';
+import type { PlanRequest, ReconciledTarget, RestoredStep, RestoreStep, SwapStep } from '../core/restore/flow.ts';
+import { openBackup } from '../core/restore/openBackup.ts';
+import { planRestore } from '../core/restore/planRestore.ts';
+import { readDescription } from '../core/restore/readDescription.ts';
+import { reconcile } from '../core/restore/reconcile.ts';
+import { releaseTarget } from '../core/restore/releaseTarget.ts';
+import { restoreDatabase } from '../core/restore/restoreDatabase.ts';
+import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
+import type { RestoredDatabase } from '../core/restore/run.ts';
+import { runChecks, type CheckOutcome } from '../core/restore/sqlChecks.ts';
+import { databaseOids, swapDatabases, undoSwap, type Swap } from '../core/restore/swapDatabases.ts';
+import { dropDeadTargets, dropLeftOvers } from '../core/restore/targetDatabase.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { StepContext } from './support/step.ts';
+
+export const planRestoreStep = (dependencies: Dependencies) => (context: StepContext, request: PlanRequest) =>
+  planRestore({ ...dependencies, request, environment: Object.keys(process.env), signal: context.signal });
+
+export const createRolesStep =
+  (dependencies: Dependencies) =>
+  async ({ signal }: StepContext, step: RestoreStep): Promise<string[]> => {
+    const description = await describe(dependencies, step, signal);
+    const created = await createRoles(await serverOf(dependencies, step), description, signal);
+    dependencies.log.info({ source: step.source, backup: step.backup.id, created }, 'roles were created');
+    return created;
+  };
+
+export const restoreDatabaseStep =
+  (dependencies: Dependencies) =>
+  async (context: StepContext, step: RestoreStep): Promise<RestoredDatabase> => {
+    const { keys, progress, log } = dependencies;
+    const { target, mark, jobs, scope } = step.database;
+    const { manifest, copies } = await openBackup(dependencies, step, context.signal);
+    const restored = await restoreDatabase({
+      ...scope,
+      copies,
+      manifest,
+      openingKeys: await keys.opening(),
+      server: await serverOf(dependencies, step),
+      target,
+      mark,
+      keepMark: true,
+      jobs,
+      clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
+      signal: context.signal,
+      onProgress: (restoring) => {
+        context.checkpoint(restoring);
+        progress.restored(context, restoring);
+      },
+    });
+    const { backend, durations, passedOver } = restored;
+    log.info({ source: step.source, backup: step.backup.id, target, backend, durations, passedOver }, 'restored');
+    return restored;
+  };
+
+export const reconcileDatabaseStep =
+  (dependencies: Dependencies) =>
+  async ({ signal }: StepContext, step: RestoreStep): Promise<ReconciledTarget> => {
+    const { target, replaces, scope } = step.database;
+    const server = await serverOf(dependencies, step);
+    const { inventory } = await describe(dependencies, step, signal);
+    const reconciliation = await reconcile({
+      ...scope,
+      database: { ...server, name: target },
+      expected: inventory,
+      signal,
+    });
+    const [oid, oldOid] = await databaseOids(server, [target, ...(replaces ? [replaces.name] : [])], signal);
+    if (oid === undefined) throw new TypeError('a database that was just compared is there');
+    return { oid, ...(oldOid !== undefined && { oldOid }), reconciliation };
+  };
+
+export const checkDatabaseStep =
+  (dependencies: Dependencies) =>
+  async ({ signal }: StepContext, step: RestoreStep, name: string): Promise<CheckOutcome[]> => {
+    const { checks } = sourceNamed(dependencies.configuration, step.source);
+    return runChecks({ ...(await serverOf(dependencies, step)), name }, checks, signal);
+  };
+
+export const releaseDatabaseStep =
+  (dependencies: Dependencies) =>
+  async ({ signal }: StepContext, step: RestoredStep): Promise<void> =>
+    releaseTarget({ ...markedTarget(step), server: await serverOf(dependencies, step), oid: step.oid }, signal);
+
+export const swapDatabasesStep =
+  (dependencies: Dependencies) =>
+  async ({ signal }: StepContext, step: SwapStep): Promise<void> => {
+    await swapDatabases(await swapOf(dependencies, step), signal);
+    dependencies.log.info({ source: step.source, ...step.database.replaces }, 'the restored database is in place');
+  };
+
+export const undoSwapStep =
+  (dependencies: Dependencies) =>
+  async ({ signal }: StepContext, step: SwapStep): Promise<void> => {
+    await undoSwap(await swapOf(dependencies, step), signal);
+    dependencies.log.warn({ source: step.source, ...step.database.replaces }, 'the database of before is back');
+  };
+
+export const dropUnfinishedStep =
+  (dependencies: Dependencies) =>
+  async (context: StepContext, step: RestoreStep): Promise<void> => {
+    dependencies.progress.close(context);
+    await dropLeftOvers({ ...markedTarget(step), server: await serverOf(dependencies, step) });
+  };
+
+export const dropDeadStep =
+  (dependencies: Dependencies) =>
+  async (_context: StepContext, step: RestoreStep): Promise<string[]> => {
+    const dropped = await dropDeadTargets(await serverOf(dependencies, step), step.database.mark);
+    if (dropped.length > 0) dependencies.log.warn({ dropped }, 'dropped what dead restores left');
+    return dropped;
+  };
+
+export const recordRestoreStep =
+  ({ catalog }: { readonly catalog: () => Promise<Catalog> }) =>
+  async (_context: StepContext, record: RestoreRecord): Promise<void> =>
+    recordRestore(await catalog(), record);
+
+function serverOf({ configuration }: Dependencies, { source }: RestoreStep) {
+  return restoreServer(configuration, source);
+}
+
+function markedTarget({ database: { target, mark } }: RestoreStep) {
+  return { target, mark };
+}
+
+async function describe(dependencies: Dependencies, step: RestoreStep, signal: AbortSignal) {
+  const { manifest, copies } = await openBackup(dependencies, step, signal);
+  return readDescription(copies, manifest, await dependencies.keys.opening(), signal);
+}
+
+async function swapOf(dependencies: Dependencies, step: SwapStep): Promise<Swap> {
+  const { target, mark, replaces } = step.database;
+  if (replaces === undefined) throw new TypeError('a swap replaces something');
+  return {
+    server: await serverOf(dependencies, step),
+    name: replaces.name,
+    next: target,
+    keptAs: replaces.keptAs,
+    oids: { old: step.oldOid, next: step.oid },
+    mark,
+  };
+}

@@ -1,0 +1,37 @@
+import type {
+  PlanRequest,
+  ReconciledTarget,
+  RestoredStep,
+  RestorePlan,
+  RestoreStep,
+  SwapStep,
+} from '../core/restore/flow.ts';
+import type { RestoreRecord } from '../core/catalog/restores.ts';
+import type { RestoredDatabase } from '../core/restore/run.ts';
+import type { CheckOutcome } from '../core/restore/sqlChecks.ts';
+
+/** The steps of a restore, by the names under which Temporal knows them. */
+export interface RestoreSteps {
+  /** Looks what the restore would do and whether it can succeed. Changes nothing. */
+  planRestore(request: PlanRequest): Promise<RestorePlan>;
+  /** Makes the roles that are missing on the server. Gives their names. */
+  createRoles(step: RestoreStep): Promise<string[]>;
+  /** Makes the new database of the backup. It has its restore's mark then. */
+  restoreDatabase(step: RestoreStep): Promise<RestoredDatabase>;
+  /** Holds the new database against the inventory of the backup. */
+  reconcileDatabase(step: RestoreStep): Promise<ReconciledTarget>;
+  /** Asks a database what the source wants to be true of it: the restored one, or the one in place. */
+  checkDatabase(step: RestoreStep, name: string): Promise<CheckOutcome[]>;
+  /** Takes the mark from a new database: it is done. */
+  releaseDatabase(step: RestoredStep): Promise<void>;
+  /** Puts the new database in place and keeps the one of before. */
+  swapDatabases(step: SwapStep): Promise<void>;
+  /** Puts the one of before back. */
+  undoSwap(step: SwapStep): Promise<void>;
+  /** Drops what this restore left unfinished. */
+  dropUnfinished(step: RestoreStep): Promise<void>;
+  /** Drops what dead restores of the source left. Gives the names. */
+  dropDead(step: RestoreStep): Promise<string[]>;
+  /** Notes in the catalog what the restore came to. */
+  recordRestore(record: RestoreRecord): Promise<void>;
+}

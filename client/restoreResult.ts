@@ -1,0 +1,132 @@
+import type { Configuration } from '../core/config/schema.ts';
+import { formatDuration } from '../core/format.ts';
+import { planRows } from '../core/restore/planRows.ts';
+import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
+import { startFormLink } from '../worker/connection.ts';
+import type { ProgressView } from './progress.ts';
+import type { ViewedRun } from './runWorkflow.ts';
+import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
+
+export function exitCodeOfRestore({ state }: RestoreResult): ExitCode {
+  const codes: Readonly<Record<RestoreState, ExitCode>> = {
+    planned: EXIT_CODES.done,
+    restored: EXIT_CODES.done,
+    degraded: EXIT_CODES.degraded,
+    undone: EXIT_CODES.failed,
+    failed: EXIT_CODES.failed,
+  };
+  return codes[state];
+}
+
+export function isRestoreResult(detail: unknown): detail is RestoreResult {
+  return typeof detail === 'object' && detail !== null && 'createdRoles' in detail && 'state' in detail;
+}
+
+export function viewOfRestore(progress: RestoreProgress, run: ViewedRun): ProgressView {
+  const { phase, restoring, waitingFor, approvalUntil, safetyBackup } = progress;
+  return {
+    phase:
+      waitingFor === undefined
+        ? `${phase}${safetyBackup === undefined ? '' : `: ${safetyBackup}`}`
+        : `waiting for the ${waitingFor.purpose} ${waitingFor.workflowId}`,
+    lines: restoring
+      ? [{ label: restoring.phase, done: restoring.bytes, total: restoring.totalBytes, state: restoring.backend }]
+      : [],
+    ...(approvalUntil !== undefined && { notice: askForApproval(progress, approvalUntil, run) }),
+  };
+}
+
+function askForApproval({ plan }: RestoreProgress, until: string, run: ViewedRun): string {
+  const update = (name: string, input: object) =>
+    `temporal workflow update execute --address ${run.target.address} --namespace ${run.target.namespace} --workflow-id ${run.workflowId} --name ${name} --input '${JSON.stringify(input)}'`;
+  return [
+    `waits to be approved until ${until}. ${plan?.approval.why ?? ''}`,
+    ...(plan ? planRows(plan).map(([name, value]) => `  ${name}: ${value}`) : []),
+    `approve it in the Web UI${run.link === undefined ? '' : ` (${run.link})`}, or with`,
+    `  ${update('approve', { by: 'your name' })}`,
+    'or end it with',
+    `  ${update('abort', { by: 'your name', reason: 'why' })}`,
+  ].join('\n');
+}
+
+/** A finished run for people: verdict, plan, what was compared and checked, and the way back. */
+export function describeRestoreResult(
+  result: RestoreResult,
+  terminal: Terminal,
+  { configuration, run }: { readonly configuration: Configuration; readonly run: ViewedRun },
+): string {
+  const { id, source, state, plan, kept, duration } = result;
+  const head = `Restore ${id} of ${source}: ${terminal.paint(COLOURS[state], state)}, ${formatDuration(duration)}`;
+  const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
+  return [
+    head,
+    ...section(plan ? [terminal.table(['', ''], planRows(plan))] : []),
+    ...section(
+      plan
+        ? plan.findings.map(
+            ({ severity, message, advice }) => `${severity === 'failure' ? 'Refused' : 'Note'}: ${message}. ${advice}`,
+          )
+        : [],
+    ),
+    ...section(outcomeLines(result)),
+    ...section(result.warnings.map((warning) => `Note: ${warning}`)),
+    ...section(
+      kept
+        ? [
+            `The database of before is kept as ${kept.name}. To go back to it, in psql of another database:`,
+            ...kept.goBack.map((sql) => `  ${sql}`),
+            'When it is no longer needed:',
+            `  ${kept.drop}`,
+          ]
+        : [],
+    ),
+    ...section(
+      form === undefined ? [] : [`To start it in the Web UI, with this input; take dryRun out of it:`, `  ${form}`],
+    ),
+  ].join('\n');
+}
+
+function outcomeLines({ database, backend, passedOver, reconciliation, checks, durations, ...rest }: RestoreResult) {
+  const differences = reconciliation?.differences ?? [];
+  return [
+    ...(database === undefined
+      ? []
+      : [`Restored into ${database}${backend === undefined ? '' : `, from ${backend}`}.`]),
+    ...(rest.approvedBy ? [`Approved by ${rest.approvedBy.by}.`] : []),
+    ...passedOver.map((each) => `Passed over: ${each.backend}: ${each.reason}`),
+    ...(rest.createdRoles.length > 0 ? [`Roles created: ${rest.createdRoles.join(', ')}`] : []),
+    ...(rest.safetyBackup === undefined ? [] : [`The state of before is backup ${rest.safetyBackup}.`]),
+    ...(reconciliation
+      ? [
+          `${reconciliation.equal ? 'Equal to what was dumped' : `${reconciliation.differenceCount} differences`}: ${reconciliation.compared.tables} tables, ${reconciliation.compared.rows} rows, ${reconciliation.compared.sequences} sequences, ${reconciliation.compared.objects} objects, ${reconciliation.compared.largeObjects} large objects.`,
+        ]
+      : []),
+    ...differences.map(
+      (each) => `${each.severity}: ${each.kind} ${each.object}: ${each.what} ${each.expected} -> ${each.found}`,
+    ),
+    ...checks.map(
+      ({ name, passed, found }) => `Check "${name}": ${passed ? 'passed' : `NOT passed, found ${found ?? 'nothing'}`}`,
+    ),
+    ...(reconciliation?.notices ?? []).map((notice) => `Note: ${notice}`),
+    ...(reconciliation?.notCarried ?? []).map((each) => `Not restored: ${each}`),
+    ...(Object.keys(durations).length === 0
+      ? []
+      : [
+          `Times: ${Object.entries(durations)
+            .map(([name, time]) => `${name} ${formatDuration(time)}`)
+            .join(', ')}`,
+        ]),
+  ];
+}
+
+const COLOURS: Readonly<Record<RestoreState, Style>> = {
+  planned: 'green',
+  restored: 'green',
+  degraded: 'yellow',
+  undone: 'red',
+  failed: 'red',
+};
+
+function section(lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', ...lines];
+}

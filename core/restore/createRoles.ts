@@ -1,0 +1,36 @@
+import { HoldfastError, messageOf } from '../errors.ts';
+import type { DatabaseAccess } from '../postgres/access.ts';
+import { createRolesSql } from './sourceRoles.ts';
+import type { DatabaseDescription } from './run.ts';
+import { onServer } from './targetDatabase.ts';
+
+/**
+ * Makes the roles that a backup's database needs and its server lacks, as they were at the source; all or none. Gives
+ * their names. Throws RestoreFailed, SourceUnreachable, SourceRefused.
+ */
+export async function createRoles(
+  server: DatabaseAccess,
+  { inventory, globals }: Pick<DatabaseDescription, 'inventory' | 'globals'>,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  return onServer(server, signal, async (client) => {
+    const { rows } = await client.query<{ name: string }>('select rolname as name from pg_roles');
+    const present = rows.map(({ name }) => name);
+    const missing = inventory.roles.map(({ name }) => name).filter((name) => !present.includes(name));
+    const statements = createRolesSql(globals, missing, present, 'complete');
+    if (statements.length === 0) return [];
+    await client.query('begin');
+    for (const statement of statements) {
+      await client.query(statement).catch((cause: unknown) => {
+        // The rest of the statement may hold a password's hash.
+        const [what] = statement.split(/ (?:WITH|SET|IS) /);
+        throw new HoldfastError('RestoreFailed', `${what}: ${messageOf(cause)}`, {
+          advice: 'Create the roles by hand, or restore without owners.',
+          cause,
+        });
+      });
+    }
+    await client.query('commit');
+    return missing;
+  });
+}

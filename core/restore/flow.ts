@@ -1,0 +1,257 @@
+import { z } from 'zod';
+import { WHEN_BUSY, type StepProblem } from '../backup/run.ts';
+import type { BackupKind, Tier } from '../config/words.ts';
+import type { LockHolder } from '../lockHolder.ts';
+import type { Finding } from '../postgres/preflight.ts';
+import type { PassedOver, Reconciliation, RestoreDatabaseProgress, RestoreScope } from './run.ts';
+import type { CheckOutcome } from './sqlChecks.ts';
+
+/**
+ * What a restore run is told, what its steps hand each other, and what it answers. All of it passes through the
+ * workflow's history: names and numbers only, no secret, small.
+ */
+
+const configuredName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name from holdfast.yaml');
+const text = z.string().min(1);
+
+/** `new`: beside what there is. `replace`: the database is swapped in. */
+export const RESTORE_MODES = ['new', 'replace'] as const;
+export type RestoreMode = (typeof RESTORE_MODES)[number];
+
+/** Input of the workflow `restore`. Only the source is needed: its newest backup goes into a new database. */
+export const restoreInput = z
+  .strictObject({
+    source: configuredName,
+    /** `latest`, an id, or the beginning of one. Unset: `latest`. */
+    backup: text.optional(),
+    /** ISO 8601 time; only with `latest`: the newest that was sealed at or before it. */
+    before: text.optional(),
+    /** Unset: `new`. */
+    mode: z.enum(RESTORE_MODES).optional(),
+    /** Name of the new database. Unset: the source's with the run's id; in mode `replace` it can only be the source's. */
+    target: text.optional(),
+    /** The exact name of what is replaced: where approval is not required, this makes one unnecessary. */
+    confirm: text.optional(),
+    /** Only these tables, `schema.table` or `table`, and what they need; in mode `new` only. */
+    tables: z.array(text).min(1).optional(),
+    /** Storages to read from, in this order. Unset: all that are configured. */
+    backends: z.array(configuredName).min(1).optional(),
+    /** Make roles that are missing on the server as they were, from the backup. */
+    createRoles: z.boolean().optional(),
+    /** Everything belongs to the role that restores. */
+    noOwner: z.boolean().optional(),
+    /** No privilege is granted or revoked. */
+    noPrivileges: z.boolean().optional(),
+    /** Programs side by side. Unset: the source's `restore.jobs`. */
+    jobs: z.int().min(1).max(32).optional(),
+    /** Whether what is replaced is backed up before. Unset: `required`. */
+    safetyBackup: z.enum(['required', 'skip']).optional(),
+    /** Show the plan and end. */
+    dryRun: z.boolean().optional(),
+    /** While another run works on the source: `wait` for its end, or `refuse` with `SourceBusy`. Unset: `wait`. */
+    whenBusy: z.enum(WHEN_BUSY).optional(),
+  })
+  .superRefine(({ mode = 'new', tables, safetyBackup }, context) => {
+    const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    if (mode === 'replace' && tables !== undefined)
+      refuse('tables', 'a database is never replaced by some of its tables: restore them with mode new, and copy them');
+    if (mode === 'new' && safetyBackup !== undefined) refuse('safetyBackup', 'mode new replaces nothing');
+  });
+
+export type RestoreInput = z.infer<typeof restoreInput>;
+
+export const RESTORE_INPUT_EXAMPLE = '{"source": "shop", "backup": "latest", "mode": "replace", "dryRun": true}';
+
+/** Payload of the update `approve`. */
+export const approval = z.strictObject({
+  by: z.string().trim().min(1, 'expected the name of who approves').max(200),
+  note: z.string().max(1_000).optional(),
+});
+export const APPROVAL_EXAMPLE = '{"by": "your name"}';
+export type Approval = z.infer<typeof approval>;
+
+/** Payload of the update `abort`. */
+export const abortion = z.strictObject({
+  by: z.string().trim().min(1, 'expected the name of who aborts').max(200),
+  reason: z.string().max(1_000).optional(),
+});
+export const ABORTION_EXAMPLE = '{"by": "your name", "reason": "wrong backup"}';
+export type Abortion = z.infer<typeof abortion>;
+
+/** What the step `planRestore` is asked. */
+export interface PlanRequest {
+  /** Of the run: see `restoreId`. */
+  readonly id: string;
+  readonly input: RestoreInput;
+  /** SHA-256 of the manifest of an earlier plan: the backup that was approved is the one that is restored. */
+  readonly manifestSha256?: string;
+}
+
+export interface RestorePlan {
+  readonly id: string;
+  readonly source: string;
+  readonly mode: RestoreMode;
+  readonly backup: PlannedBackup;
+  /** Storages that hold it, in the order in which they are tried. */
+  readonly copies: readonly string[];
+  readonly passedOver: readonly PassedOver[];
+  readonly database?: PlannedDatabase;
+  /** Names that the application needs (recorded with the backup) and that the worker's own environment lacks. */
+  readonly missingEnvironment: readonly string[];
+  /** Failures first. With one, nothing is begun. */
+  readonly findings: readonly Finding[];
+  /** Milliseconds, by earlier restores and drills of the same parts. */
+  readonly expectedDuration?: number;
+  readonly approval: PlannedApproval;
+  /** What is replaced is backed up by this plan before. */
+  readonly safetyBackup?: { readonly plan: string; readonly kind: BackupKind };
+}
+
+export interface PlannedBackup {
+  readonly id: string;
+  readonly tier: Tier;
+  readonly kind: BackupKind;
+  readonly startedAt: string;
+  /** When the last byte was read: what is restored is from before. */
+  readonly sealedAt: string;
+  readonly manifestSha256: string;
+}
+
+export interface PlannedDatabase {
+  /** `host:port`, for people. */
+  readonly server: string;
+  readonly serverVersion: string;
+  /** Name under which it is restored. */
+  readonly target: string;
+  /** Name under which it is found in the end. */
+  readonly name: string;
+  /** The database in place that makes way, and the name under which it is kept. */
+  readonly replaces?: {
+    readonly name: string;
+    readonly bytes: number;
+    readonly sessions: number;
+    readonly keptAs: string;
+  };
+  /** As it was when it was dumped. */
+  readonly bytes: number;
+  readonly requiredBytes: number;
+  readonly freeBytes?: number;
+  /** SQL that makes the missing roles, without passwords. */
+  readonly createRoles: readonly string[];
+  readonly scope: RestoreScope;
+  readonly jobs: number;
+  /** Says whose an unfinished database is: see RestoreDatabaseOptions. */
+  readonly mark: string;
+}
+
+export interface PlannedApproval {
+  readonly needed: boolean;
+  /** Why it is needed, or why not: a sentence. */
+  readonly why: string;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+/** What the steps after the plan are told. */
+export interface RestoreStep {
+  readonly source: string;
+  readonly backup: Pick<PlannedBackup, 'id' | 'manifestSha256'>;
+  readonly copies: readonly string[];
+  readonly database: PlannedDatabase;
+}
+
+/** A database that was restored, by PostgreSQL's number. */
+export interface RestoredStep extends RestoreStep {
+  readonly oid: string;
+}
+
+/** Which databases are exchanged. */
+export interface SwapStep extends RestoredStep {
+  readonly oldOid: string;
+}
+
+export interface ReconciledTarget {
+  readonly oid: string;
+  /** Of the database in place that is to make way. */
+  readonly oldOid?: string;
+  readonly reconciliation: Reconciliation;
+}
+
+export const RESTORE_RUN_PHASES = [
+  'plan',
+  'approval',
+  'waiting',
+  'safety backup',
+  'roles',
+  'restore',
+  'reconcile',
+  'checks',
+  'swap',
+  'undo',
+  'clean-up',
+  'done',
+] as const;
+export type RestoreRunPhase = (typeof RESTORE_RUN_PHASES)[number];
+
+/** Answer of the query `progress`. */
+export interface RestoreProgress {
+  readonly id: string;
+  readonly source: string;
+  readonly phase: RestoreRunPhase;
+  /** In the phase `waiting`: who works on the source. */
+  readonly waitingFor?: LockHolder;
+  readonly plan?: RestorePlan;
+  /** In the phase `approval`: until when it can be given. ISO 8601. */
+  readonly approvalUntil?: string;
+  readonly restoring?: RestoreDatabaseProgress;
+  /** Workflow id of the safety backup that runs. */
+  readonly safetyBackup?: string;
+  /** Milliseconds since the run began. */
+  readonly elapsed: number;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * `planned`: a dry run. `restored`: done. `degraded`: done in a new database, and one of the source's checks does not pass.
+ * `undone`: it was put in place, did not pass the checks, and what was there before is back. `failed`: nothing was changed.
+ */
+export type RestoreState = 'planned' | 'restored' | 'degraded' | 'undone' | 'failed';
+
+/** What a finished run answers; also the detail of a failed run's error. */
+export interface RestoreResult {
+  readonly id: string;
+  readonly source: string;
+  readonly state: RestoreState;
+  readonly problem?: StepProblem;
+  readonly startedAt: string;
+  /** Milliseconds from start to end. */
+  readonly duration: number;
+  /** Missing where the run failed before it had one. */
+  readonly plan?: RestorePlan;
+  readonly approvedBy?: Approval;
+  readonly abortedBy?: Abortion;
+  /** Id of the backup that was made before. */
+  readonly safetyBackup?: string;
+  /** The storage it was read from. */
+  readonly backend?: string;
+  readonly passedOver: readonly PassedOver[];
+  /** Roles that were made. */
+  readonly createdRoles: readonly string[];
+  readonly reconciliation?: Reconciliation;
+  readonly checks: readonly CheckOutcome[];
+  /** Milliseconds that each thing took, by name. */
+  readonly durations: Readonly<Record<string, number>>;
+  /** Milliseconds from the first change to the last: without plan, approval, waiting and safety backup. */
+  readonly recovery?: number;
+  /** Name of the restored database. */
+  readonly database?: string;
+  /** The one of before, and SQL for its server: what drops it, and what goes back to it. */
+  readonly kept?: KeptDatabase;
+  readonly warnings: readonly string[];
+}
+
+export interface KeptDatabase {
+  readonly name: string;
+  readonly drop: string;
+  readonly goBack: readonly string[];
+}

@@ -1,0 +1,257 @@
+import { chmod, chown, link, mkdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { readProcess } from '../process/childProcess.ts';
+import {
+  discard,
+  finishedTry,
+  lookAt,
+  readRecord,
+  rootOf,
+  stagingOf,
+  syncDirectory,
+  writeRecord,
+  type Staging,
+} from './stagingDirectory.ts';
+import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
+import type { PlacedTree, TreePlace } from './trees.ts';
+
+/*
+ * What is to be moved is written down before the first move, with the identity of what stands there and of what takes its
+ * place. Whoever comes after a kill looks where each of the two is, and goes on from there, or back.
+ */
+
+interface Move {
+  readonly live: string;
+  readonly keptAs: string;
+  readonly staged: string;
+  /** What was at `live`, as device and inode; null where nothing was. */
+  readonly before: string | null;
+  /** What takes its place. */
+  readonly after: string;
+}
+
+interface Journal {
+  readonly moves: readonly Move[];
+  /** Directories above that had to be made, from the top. */
+  readonly made: readonly string[];
+  /** Everything has been moved: what happens to it from now on is the application's. */
+  readonly placed: boolean;
+}
+
+/**
+ * Puts what `restoreTree` made where it belongs, by renaming. What was there is kept beside it. A tree in place is away
+ * for the moment between two renames; a single file never is.
+ *
+ * Throws RefusedForSafety where something stands in the way that was not there, RestoreFailed where it cannot be moved.
+ * Then, and after a kill, part may have been moved: call it again, or `takeBackTree`.
+ */
+export async function placeTree(place: TreePlace): Promise<PlacedTree> {
+  const staging = await stagingOf(place);
+  const journal = (await readJournal(staging)) ?? (await setOut(place, staging));
+  if (!journal.placed) {
+    await makeAbove(journal, await rootOf(place), staging);
+    for (const move of journal.moves) await carryOut(move, place);
+    await syncAround(journal);
+    await writeRecord(staging.moves, { ...journal, placed: true });
+  }
+  return describePlaced(place, journal);
+}
+
+/**
+ * Puts back what was there before `placeTree`, and what that put there into the staging directory. Does nothing where
+ * nothing was moved, and after `dropTreeLeftOvers`, which ends the restore. Throws RestoreFailed.
+ */
+export async function takeBackTree(place: TreePlace): Promise<void> {
+  const staging = await stagingOf(place);
+  const journal = await readJournal(staging);
+  if (!journal) return;
+  for (const move of journal.moves.toReversed()) await undo(move, place);
+  // One that somebody has put something into meanwhile stays.
+  for (const directory of journal.made.toReversed()) await rmdir(directory).catch(() => undefined);
+  await syncAround(journal);
+  await unlink(staging.moves);
+}
+
+/**
+ * Ends a restore of a tree: removes its staging directory. Where `placeTree` was begun and not finished, what was there
+ * is put back first. Does nothing where there is nothing; what is in place and what is kept stays.
+ */
+export async function dropTreeLeftOvers(place: TreePlace): Promise<void> {
+  const staging = await stagingOf(place);
+  const journal = await readJournal(staging);
+  if (journal && !journal.placed) await takeBackTree(place);
+  await discard(staging.directory);
+}
+
+async function readJournal(staging: Staging): Promise<Journal | undefined> {
+  return (await readRecord(staging.moves)) as Journal | undefined;
+}
+
+async function setOut(place: TreePlace, staging: Staging): Promise<Journal> {
+  if (!(await finishedTry(place)))
+    throw new HoldfastError('RestoreFailed', `Tree ${place.tree} was not restored, nothing can be put in place`, {
+      advice: 'Restore it again.',
+    });
+  await flush(staging.directory);
+  const targets = await targetsOf(place);
+  const root = await rootOf(place);
+  const made: string[] = [];
+  for (const { within } of targets) {
+    const missing = await missingAbove(root, within);
+    made.push(...missing.map((above) => path.join(root, above)).filter((each) => !made.includes(each)));
+  }
+  const moves = await Promise.all(targets.map((target) => planMove(place, staging, target)));
+  const journal: Journal = { moves, made, placed: false };
+  await writeRecord(staging.moves, journal);
+  return journal;
+}
+
+async function planMove(place: TreePlace, staging: Staging, target: TreeTarget): Promise<Move> {
+  const { live, keptAs, within } = target;
+  const staged = path.join(staging.tree, within);
+  const before = await identityOf(live);
+  const after = await identityOf(staged);
+  if (after === null) throw vanished(staged);
+  if (before !== null && place.mode === 'beside') throw inTheWay(live);
+  if ((await identityOf(keptAs)) !== null) throw inTheWay(keptAs);
+  return { live, keptAs, staged, before, after };
+}
+
+/** Makes the directories above what is put in place as they are in the backup. */
+async function makeAbove({ made }: Journal, root: string, staging: Staging): Promise<void> {
+  for (const directory of made) {
+    const { mode, uid, gid } = await stat(path.join(staging.tree, path.relative(root, directory)));
+    await doing(directory, async () => {
+      await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
+        if (codeOf(error) !== 'EEXIST') throw error;
+      });
+      await chown(directory, uid, gid);
+      await chmod(directory, mode & 0o7777);
+    });
+  }
+}
+
+async function carryOut(move: Move, place: TreePlace): Promise<void> {
+  const { live, keptAs, staged, before, after } = move;
+  const found = await identityOf(live);
+  if (found === after) return;
+  if ((await identityOf(staged)) !== after) throw vanished(staged);
+  if (found !== null && found === before) await putAside(move);
+  else if (found !== null) await doing(live, () => rename(live, meanwhileName(live, place)));
+  if (before !== null && (await identityOf(keptAs)) !== before) throw vanished(keptAs);
+  await doing(live, () => rename(staged, live));
+}
+
+async function putAside({ live, keptAs, staged, before }: Move): Promise<void> {
+  const kept = await identityOf(keptAs);
+  // An earlier try got as far as this.
+  if (kept !== null && kept === before) return;
+  if (kept !== null) throw inTheWay(keptAs);
+  const single = !(await isDirectory(live)) && !(await isDirectory(staged));
+  // A file keeps its name until the other one takes it.
+  if (single && (await hasLinked(live, keptAs))) return;
+  await doing(live, () => rename(live, keptAs));
+}
+
+async function undo(move: Move, place: TreePlace): Promise<void> {
+  const { live, keptAs, staged, before, after } = move;
+  const found = await identityOf(live);
+  const kept = await identityOf(keptAs);
+  if (before !== null && found === before) {
+    if (kept === before) await doing(keptAs, () => unlink(keptAs));
+    return;
+  }
+  if (before !== null && kept !== before) throw vanished(keptAs);
+  if (found === after) {
+    const single = before !== null && !(await isDirectory(live)) && !(await isDirectory(keptAs));
+    const held = single && ((await identityOf(staged)) === after || (await hasLinked(live, staged)));
+    if (!held) await doing(live, () => rename(live, staged));
+  } else if (found !== null && before !== null) {
+    await doing(live, () => rename(live, meanwhileName(live, place)));
+  }
+  if (before !== null) await doing(live, () => rename(keptAs, live));
+}
+
+/** Whether a second name could be given: not every file system knows them, nor everybody's files may get one. */
+async function hasLinked(file: string, name: string): Promise<boolean> {
+  return link(file, name).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function isDirectory(file: string): Promise<boolean> {
+  return (await lookAt(file))?.isDirectory() === true;
+}
+
+async function identityOf(file: string): Promise<string | null> {
+  const found = await lookAt(file);
+  return found === undefined ? null : `${found.dev}:${found.ino}`;
+}
+
+/** The contents must be on the disk before the names say so. */
+async function flush(directory: string): Promise<void> {
+  await readProcess({ command: 'sync', args: ['--file-system', directory] }).catch((error: unknown) => {
+    // Without the program (coreutils) the system writes them when it likes.
+    if (!isHoldfastError(error, 'ToolMissing')) throw error;
+  });
+}
+
+async function syncAround({ moves }: Journal): Promise<void> {
+  for (const directory of new Set(moves.map(({ live }) => path.dirname(live)))) await syncDirectory(directory);
+}
+
+async function describePlaced(place: TreePlace, { moves }: Journal): Promise<PlacedTree> {
+  const replacing = moves.filter(({ before }) => before !== null);
+  const meanwhile: string[] = [];
+  for (const { live } of moves) {
+    const name = meanwhileName(live, place);
+    if (await lookAt(name)) meanwhile.push(name);
+  }
+  return {
+    tree: place.tree,
+    targets: moves.map(({ live }) => live),
+    keptAs: replacing.map(({ keptAs }) => keptAs),
+    meanwhile,
+    goBack: replacing.flatMap(({ live, keptAs }) => [
+      `mv -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
+      `mv -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
+    ]),
+    dropKept: replacing.map(({ keptAs }) => `rm -rf -- ${shellQuoted(keptAs)}`),
+  };
+}
+
+function meanwhileName(live: string, { id }: TreePlace): string {
+  return `${live}_meanwhile_${id}`;
+}
+
+function shellQuoted(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+async function doing(file: string, step: () => Promise<unknown>): Promise<void> {
+  try {
+    await step();
+  } catch (cause) {
+    throw new HoldfastError('RestoreFailed', `${file} cannot be put in place: ${messageOf(cause)}`, {
+      advice:
+        codeOf(cause) === 'EXDEV' || codeOf(cause) === 'EBUSY'
+          ? 'It is a mount point or on another file system: restore beside it, and copy.'
+          : `Check that this user may change ${path.dirname(file)}.`,
+      cause,
+    });
+  }
+}
+
+function inTheWay(file: string): HoldfastError {
+  return new HoldfastError('RefusedForSafety', `${file} exists already`, {
+    advice: 'Nothing is overwritten: move it away, or restore with another id.',
+  });
+}
+
+function vanished(file: string): HoldfastError {
+  return new HoldfastError('RestoreFailed', `${file} is not what this restore left there`, {
+    advice: 'Somebody has moved it meanwhile. Look at what stands there and beside it.',
+  });
+}

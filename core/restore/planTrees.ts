@@ -1,0 +1,246 @@
+import { constants } from 'node:fs';
+import { access, realpath, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { isHoldfastError, messageOf, type ErrorType } from '../errors.ts';
+import { mountPoints } from '../files/treeDirectory.ts';
+import { formatBytes } from '../format.ts';
+import type { Finding } from '../postgres/preflight.ts';
+import type { ManifestPart } from '../repository/manifest.ts';
+import { exists, isPartInPlace, lookAt, rootOf, stagingOf } from './stagingDirectory.ts';
+import { treeNamed, treeNotices } from './treeParts.ts';
+import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
+import type { PlannedTree, PlanTreesOptions, TreePlan } from './trees.ts';
+
+/**
+ * Says of each tree where it would be put and what stands in the way of that, changing nothing. What a restore of the same
+ * mark has begun is no obstacle. Whether the backup has the wanted `paths` is seen when it is read.
+ */
+export async function planTrees(options: PlanTreesOptions): Promise<TreePlan[]> {
+  const plans: TreePlan[] = [];
+  // What the trees before need of each file system, by its device.
+  const needed = new Map<bigint, number>();
+  for (const place of options.trees) plans.push(await planTree(place, options, needed));
+  return plans;
+}
+
+async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: Map<bigint, number>): Promise<TreePlan> {
+  const { tree, mode } = place;
+  const nothing = { tree, mode, targets: [], keptAs: [], files: 0, bytes: 0, requiredBytes: 0 };
+  try {
+    const part = treeNamed(options.manifest, tree);
+    const targets = await targetsOf(place);
+    const begun = await exists((await stagingOf(place)).directory);
+    const { findings: space, ...bytes } = await spaceFindings(place, part, needed);
+    const findings = [
+      ...(await rootFindings(place)),
+      ...(await mountFindings(place)),
+      ...(await ownFindings(place, options)),
+      ...(begun ? [] : await targetFindings(place, targets)),
+      ...space,
+      ...fidelityFindings(place, options),
+      ...manifestFindings(tree, part),
+    ];
+    return {
+      tree,
+      mode,
+      targets: targets.map(({ live }) => live),
+      keptAs: await keptNames(targets),
+      files: part.tree?.files ?? 0,
+      bytes: part.tree?.bytes ?? 0,
+      ...bytes,
+      findings: findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning')),
+    };
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return { ...nothing, findings: [failure(error.type, error.message, error.advice ?? '')] };
+  }
+}
+
+async function keptNames(targets: readonly TreeTarget[]): Promise<string[]> {
+  const names: string[] = [];
+  for (const { live, keptAs } of targets) if (await exists(live)) names.push(keptAs);
+  return names;
+}
+
+/** The directory that everything is made in, and the tree itself where it is there. */
+async function rootFindings(place: PlannedTree): Promise<Finding[]> {
+  const root = await rootOf(place);
+  const parent = path.dirname(root);
+  const found = await lookAt(root);
+  if (found && !found.isDirectory())
+    return [failure('RefusedForSafety', `${root} is no directory`, 'Correct the path of the tree.')];
+  if (isPartInPlace(place))
+    return found
+      ? writeFindings(root)
+      : [
+          failure(
+            'InvalidInput',
+            `${root} does not exist: there is nothing to put single files into`,
+            'Restore the whole tree, or beside it.',
+          ),
+        ];
+  if (!(await exists(parent)))
+    return [failure('InvalidInput', `${parent} does not exist`, `Make it first: mkdir -p ${parent}`)];
+  return writeFindings(parent);
+}
+
+async function writeFindings(directory: string): Promise<Finding[]> {
+  try {
+    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    return [];
+  } catch (error) {
+    return [
+      failure(
+        'InvalidInput',
+        `this process may not write to ${directory}: ${messageOf(error)}`,
+        "Give the worker's user write permission on it, mount it writable, or restore somewhere else.",
+      ),
+    ];
+  }
+}
+
+async function mountFindings(place: PlannedTree): Promise<Finding[]> {
+  if (place.mode === 'beside' || isPartInPlace(place)) return [];
+  const root = await realOf(await rootOf(place));
+  const points = await mountPoints(root);
+  return points.map((point) =>
+    point === root
+      ? failure(
+          'RefusedForSafety',
+          `${root} is a mount point, which cannot be renamed`,
+          'Restore beside it and copy the files over, or restore single paths in place.',
+        )
+      : warning(
+          `a file system is mounted at ${point}, inside the tree: it goes along with what is kept, and its files are restored into the tree`,
+          'Unmount it before, or exclude it from the tree and leave it alone.',
+        ),
+  );
+}
+
+/** What Holdfast itself lives on is never moved away. */
+async function ownFindings(place: PlannedTree, { ownDirectories = [] }: PlanTreesOptions): Promise<Finding[]> {
+  if (place.mode === 'beside') return [];
+  const root = await rootOf(place);
+  const real = await realOf(root);
+  const findings: Finding[] = [];
+  for (const own of ownDirectories)
+    if (overlap(await realOf(own.path), real))
+      findings.push(
+        failure(
+          'RefusedForSafety',
+          `${own.what} in ${own.path} and the tree in ${root} are not apart`,
+          'Restore beside the tree and put it in place by hand.',
+        ),
+      );
+  return findings;
+}
+
+/** Without symbolic links, as far as it is there. */
+async function realOf(file: string): Promise<string> {
+  return realpath(file).catch(() => path.resolve(file));
+}
+
+function overlap(one: string, other: string): boolean {
+  return one === other || one.startsWith(`${other}/`) || other.startsWith(`${one}/`);
+}
+
+const LONGEST_NAME = 255;
+
+async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const root = await rootOf(place);
+  for (const { live, keptAs, within } of targets) {
+    if (within !== '') await missingAbove(root, within);
+    if (Buffer.byteLength(path.basename(keptAs)) > LONGEST_NAME)
+      findings.push(
+        failure('InvalidInput', `${path.basename(keptAs)} is too long for a name`, 'Restore with a shorter id.'),
+      );
+    const obstacles = place.mode === 'beside' ? [live] : [keptAs];
+    for (const obstacle of obstacles)
+      if (await exists(obstacle))
+        findings.push(
+          failure(
+            'RefusedForSafety',
+            `${obstacle} exists already`,
+            'Nothing is overwritten: move it away, or restore with another id.',
+          ),
+        );
+    if (within !== '' && (await isElsewhere(root, live)))
+      findings.push(
+        failure(
+          'RefusedForSafety',
+          `${live} is on another file system than ${root}`,
+          'Restore beside the tree and copy the file over.',
+        ),
+      );
+  }
+  return findings;
+}
+
+/** Whether the directory that a path is put into is on another file system than the tree. */
+async function isElsewhere(root: string, live: string): Promise<boolean> {
+  let directory = path.dirname(live);
+  while (!(await exists(directory))) directory = path.dirname(directory);
+  return (await lookAt(directory))?.dev !== (await lookAt(root))?.dev;
+}
+
+const BLOCK = 4096;
+
+async function spaceFindings(place: PlannedTree, part: ManifestPart, needed: Map<bigint, number>) {
+  // The archive has no holes in it, and a header for every entry; files fill whole blocks.
+  const entries = (part.tree?.files ?? 0) + (part.tree?.directories ?? 0);
+  const requiredBytes = part.originalBytes + entries * BLOCK;
+  let directory = isPartInPlace(place) ? await rootOf(place) : path.dirname(await rootOf(place));
+  while (!(await exists(directory))) directory = path.dirname(directory);
+  const device = (await lookAt(directory))?.dev ?? 0n;
+  const { bavail, bsize } = await statfs(directory);
+  const freeBytes = bavail * bsize;
+  const before = needed.get(device) ?? 0;
+  needed.set(device, before + requiredBytes);
+  if (freeBytes >= before + requiredBytes) return { requiredBytes, freeBytes, findings: [] };
+  const message = `${place.tree} needs ${formatBytes(requiredBytes)} in ${directory}${before > 0 ? ` beside the ${formatBytes(before)} of other trees` : ''}, ${formatBytes(freeBytes)} are free`;
+  const advice = 'Make room there.';
+  const some = (place.paths?.length ?? 0) > 0;
+  const finding = some
+    ? warning(`${message}; a part of it may fit`, advice)
+    : failure('RestoreFailed', message, advice);
+  return { requiredBytes, freeBytes, findings: [finding] };
+}
+
+function fidelityFindings({ tree, mode, exclude = [], paths = [] }: PlannedTree, options: PlanTreesOptions): Finding[] {
+  const findings: Finding[] = [];
+  if (!(options.owners ?? process.getuid?.() === 0))
+    findings.push(
+      warning(
+        `the files of ${tree} will belong to the user of this process, not to whom they belonged`,
+        'Restore as root to keep the owners.',
+      ),
+    );
+  if (!options.tar)
+    findings.push(
+      warning(
+        `no GNU tar is installed here: extended attributes and ACLs of ${tree} are not restored, and sparse files refused`,
+        'Install GNU tar 1.28 or newer.',
+      ),
+    );
+  if (mode === 'in-place' && paths.length === 0 && exclude.length > 0)
+    findings.push(
+      warning(
+        `what ${tree} excludes (${exclude.join(', ')}) is in no backup: it stays with what is kept`,
+        'Copy from there what is needed.',
+      ),
+    );
+  return findings;
+}
+
+function manifestFindings(tree: string, part: ManifestPart): Finding[] {
+  return treeNotices(part).map((notice) => warning(`${tree}: ${notice}`, 'An older backup may have them.'));
+}
+
+function failure(type: ErrorType, message: string, advice: string): Finding {
+  return { severity: 'failure', type, message, advice };
+}
+
+function warning(message: string, advice: string): Finding {
+  return { severity: 'warning', type: 'RestoreFailed', message, advice };
+}

@@ -1,0 +1,139 @@
+import { rename, rmdir, unlink } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { HoldfastError } from '../errors.ts';
+import { extractArchive, type ExtractedArchive } from '../files/extractArchive.ts';
+import { selectPaths } from '../files/pathSelection.ts';
+import { bytePath } from '../files/walkTree.ts';
+import { partBytes } from '../repository/extractPart.ts';
+import type { ManifestPart } from '../repository/manifest.ts';
+import type { Backend } from '../storage/backend.ts';
+import { readingAhead } from '../storage/readAhead.ts';
+import { fromGoodCopy } from './fromGoodCopy.ts';
+import { beginTry, discard, endTry, finishedTry, unwritable, writeRecord } from './stagingDirectory.ts';
+import { treeNamed } from './treeParts.ts';
+import type { RestoredTree, RestoreTreeOptions, TreeBackup, TreePlace, TreeProgress } from './trees.ts';
+
+/**
+ * Unpacks a tree, or some paths of it, into a staging directory beside where it will be, from the first copy that is good
+ * to its end. Changes nothing else. What an earlier try of the same mark finished is answered as it is; what it did not
+ * finish is replaced. After a failure, or when `signal` aborts, nothing of this try is left.
+ *
+ * Throws InvalidInput for a tree or path that the backup does not have; RefusedForSafety for an archive made to do harm;
+ * RestoreFailed where it cannot be written; KeyMissing, ToolMissing; for lack of a good copy what is wrong with the last one.
+ */
+export async function restoreTree(options: RestoreTreeOptions): Promise<RestoredTree> {
+  const { place, manifest, copies, signal } = options;
+  const part = treeNamed(manifest, place.tree);
+  const finished = await finishedTry(place);
+  if (finished) return finished;
+  const begun = performance.now();
+  const { staging, attempt } = await beginTry(place);
+  try {
+    const unpack = (backend: Backend) => unpackCopy(options, part, readingAhead(backend), attempt);
+    const { result, backend, passedOver } = await fromGoodCopy(copies, unpack, signal);
+    const { totals, leftOut } = result;
+    await rename(attempt, staging.tree).catch((cause: unknown) => {
+      throw takenOver(place, cause);
+    });
+    const duration = Math.round(performance.now() - begun);
+    const restored = { tree: place.tree, directory: staging.tree, backend, totals, leftOut, passedOver, duration };
+    await writeRecord(staging.restored, restored);
+    return restored;
+  } catch (error) {
+    await endTry(place, attempt);
+    throw error;
+  }
+}
+
+/** The archive of a tree as it streams out of one copy, verified as `readPart` says. */
+export function treeArchive(
+  { manifest, openingKeys, signal, onProgress }: Pick<RestoreTreeOptions, keyof TreeBackup | 'signal' | 'onProgress'>,
+  part: ManifestPart,
+  backend: Backend,
+): AsyncGenerator<Buffer, void> {
+  const report = (bytes: number) => {
+    const progress: TreeProgress = { tree: part.part, backend: backend.name, bytes, totalBytes: part.originalBytes };
+    onProgress?.(progress);
+  };
+  return partBytes({ backend, manifest, part, openingKeys, pgRestore: noDump, signal, onProgress: report }, 'tar');
+}
+
+function noDump(): Promise<never> {
+  return Promise.reject(new TypeError('an archive is read as it is'));
+}
+
+async function unpackCopy(
+  options: RestoreTreeOptions,
+  part: ManifestPart,
+  backend: Backend,
+  directory: string,
+): Promise<ExtractedArchive> {
+  try {
+    const first = await unpackOnce(options, part, backend, directory, []);
+    if (first.missingContents.length === 0) return first.extracted;
+    await discard(directory);
+    const second = await unpackOnce(options, part, backend, directory, first.missingContents);
+    await removeContents(directory, first.missingContents);
+    return second.extracted;
+  } catch (error) {
+    await discard(directory);
+    throw error;
+  }
+}
+
+async function unpackOnce(
+  options: RestoreTreeOptions,
+  part: ManifestPart,
+  backend: Backend,
+  directory: string,
+  contents: readonly string[],
+) {
+  const { tar, owners, outsideLinks, specialFiles, signal, place } = options;
+  const selection = place.paths?.length ? selectPaths(place.paths, contents) : undefined;
+  const archive = Readable.from(treeArchive(options, part, backend), { objectMode: false });
+  const extracted = await extractArchive(archive, directory, {
+    tar,
+    owners,
+    outsideLinks,
+    specialFiles,
+    selection,
+    expected: part.tree,
+    signal,
+  });
+  const unmet = selection?.unmet() ?? [];
+  if (unmet.length > 0) throw noSuchPath(options, unmet);
+  return { extracted, missingContents: selection?.missingContents() ?? [] };
+}
+
+/** Takes away the names that were needed for their contents only, and the directories that came to be for them. */
+async function removeContents(directory: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    await unlink(bytePath(directory, name)).catch((cause: unknown) => {
+      throw unwritable(directory, cause);
+    });
+    const above = name.split('/').slice(0, -1);
+    for (let depth = above.length; depth > 0; depth -= 1) {
+      // One that holds something else stays, and so does all above it.
+      const emptied = await rmdir(bytePath(directory, above.slice(0, depth).join('/'))).then(
+        () => true,
+        () => false,
+      );
+      if (!emptied) break;
+    }
+  }
+}
+
+function takenOver({ tree }: TreePlace, cause: unknown): HoldfastError {
+  return new HoldfastError('RestoreFailed', `Tree ${tree} was taken over by another try of this restore`, {
+    advice: 'Wait for that one to end.',
+    cause,
+  });
+}
+
+function noSuchPath({ manifest, place }: RestoreTreeOptions, unmet: readonly string[]): HoldfastError {
+  const names = unmet.map((each) => JSON.stringify(each)).join(', ');
+  return new HoldfastError('InvalidInput', `Tree ${place.tree} of backup ${manifest.id} has no ${names}`, {
+    advice:
+      'Paths are relative to the tree and written as there. `tar -tf` lists what `holdfast extract --as tar` gives.',
+  });
+}

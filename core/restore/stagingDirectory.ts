@@ -1,0 +1,178 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { lstat, mkdir, open, readdir, readFile, readlink, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import { removeTree } from '../files/removeTree.ts';
+import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
+
+/*
+ * While a tree is restored it lives in a staging directory of its own, mode 0700, on the file system it is for:
+ *
+ *     .holdfast-restoring-<tree>-<hash of the mark>/
+ *         place.json       whose it is, written before anything else
+ *         <try>.partial/   a try at work
+ *         tree/            unpacked and good, until it is put in place
+ *         restored.json    what restoreTree answered; from then on `tree` is whole
+ *         moves.json       what placeTree set out to move; see placeTree.ts
+ */
+
+const PREFIX = '.holdfast-restoring-';
+const PLACE = 'place.json';
+
+export interface Staging {
+  readonly directory: string;
+  readonly tree: string;
+  readonly restored: string;
+  readonly moves: string;
+}
+
+/** Where the parts of a restore are kept until they are in place. Looks at nothing but symbolic links. */
+export async function stagingOf(place: TreePlace): Promise<Staging> {
+  const root = await rootOf(place);
+  // What takes the place of single files has to be on their file system, which may be mounted at the tree itself.
+  const holder = isPartInPlace(place) ? root : path.dirname(root);
+  const hash = createHash('sha256').update(place.mark).digest('hex').slice(0, 16);
+  const directory = path.join(holder, `${PREFIX}${place.tree}-${hash}`);
+  const inside = (name: string) => path.join(directory, name);
+  return { directory, tree: inside('tree'), restored: inside('restored.json'), moves: inside('moves.json') };
+}
+
+/** Whether every path is put in place by itself. */
+export function isPartInPlace({ mode, paths = [] }: TreePlace): boolean {
+  return mode === 'in-place' && paths.length > 0;
+}
+
+const MOST_LINKS = 40;
+
+/** The tree's own path, with a symbolic link at its end followed, whether or not anything is there. */
+export async function rootOf(place: Pick<TreePlace, 'path'>): Promise<string> {
+  let at = path.resolve(place.path);
+  for (let links = 0; links < MOST_LINKS; links += 1) {
+    const target = await readlink(at).catch(() => undefined);
+    if (target === undefined) return at;
+    at = path.resolve(path.dirname(at), target);
+  }
+  throw new HoldfastError('InvalidInput', `${place.path} is a loop of symbolic links`, {
+    advice: 'Correct the path of the tree.',
+  });
+}
+
+/** Makes the staging directory where it is not there yet, and a new directory in it for one try. Removes those of others. */
+export async function beginTry(place: TreePlace): Promise<{ readonly staging: Staging; readonly attempt: string }> {
+  const staging = await stagingOf(place);
+  await mkdir(staging.directory, { mode: 0o700 }).catch((cause: unknown) => {
+    if (codeOf(cause) !== 'EEXIST') throw unwritable(staging.directory, cause);
+  });
+  await writeRecord(path.join(staging.directory, PLACE), place);
+  const attempt = `${randomBytes(4).toString('hex')}.partial`;
+  await mkdir(path.join(staging.directory, attempt), { mode: 0o700 });
+  for (const name of await readdir(staging.directory))
+    if (name.endsWith('.partial') && name !== attempt) await discard(path.join(staging.directory, name));
+  await discard(staging.tree);
+  return { staging, attempt: path.join(staging.directory, attempt) };
+}
+
+/** Removes what a failed try has made. What another try of the same restore has made meanwhile stays. */
+export async function endTry(place: TreePlace, attempt: string): Promise<void> {
+  const { directory } = await stagingOf(place);
+  await discard(attempt);
+  const left = await readdir(directory).catch(() => []);
+  if (left.every((name) => name === PLACE)) await discard(directory);
+}
+
+/** What an earlier try of this restore finished, if it did. */
+export async function finishedTry(place: TreePlace): Promise<RestoredTree | undefined> {
+  const { restored } = await stagingOf(place);
+  return (await readRecord(restored)) as RestoredTree | undefined;
+}
+
+/**
+ * Restores under this path that were begun and neither ended nor cleaned up: for a sweep, which knows which runs live.
+ * `root`: the configured path of a tree.
+ */
+export async function findTreeLeftOvers(root: string): Promise<TreeLeftOver[]> {
+  const at = await rootOf({ path: root });
+  const found: TreeLeftOver[] = [];
+  for (const holder of [path.dirname(at), at]) {
+    const names = await readdir(holder).catch(() => []);
+    for (const name of names.filter((each) => each.startsWith(PREFIX))) {
+      const directory = path.join(holder, name);
+      const parsed = placeSchema.safeParse(await readRecord(path.join(directory, PLACE)).catch(() => undefined));
+      // Somebody else's, or one that was killed before it held anything.
+      if (parsed.success && (await rootOf(parsed.data)) === at) found.push({ directory, place: parsed.data });
+    }
+  }
+  return found;
+}
+
+const placeSchema = z.strictObject({
+  tree: z.string(),
+  path: z.string(),
+  mode: z.enum(['beside', 'in-place']),
+  id: z.string(),
+  mark: z.string(),
+  paths: z.array(z.string()).optional(),
+});
+
+/** Writes a small document so that it is there as a whole or not at all, also after a power cut. */
+export async function writeRecord(file: string, document: unknown): Promise<void> {
+  const partial = `${file}.${randomBytes(4).toString('hex')}`;
+  const handle = await open(partial, 'wx', 0o600);
+  try {
+    await handle.writeFile(JSON.stringify(document));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(partial, file);
+  await syncDirectory(path.dirname(file));
+}
+
+/** What `writeRecord` wrote; undefined where it did not. */
+export async function readRecord(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes a directory that this restore has made. Throws RestoreFailed. */
+export async function discard(directory: string): Promise<void> {
+  await removeTree(directory).catch((cause: unknown) => {
+    throw unwritable(directory, cause);
+  });
+}
+
+/** Whether there is anything of that name, a link that leads nowhere too. */
+export async function exists(file: string): Promise<boolean> {
+  return (await lookAt(file)) !== undefined;
+}
+
+/** What lstat says, in whole numbers; undefined where there is nothing. */
+export async function lookAt(file: string) {
+  try {
+    return await lstat(file, { bigint: true });
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    throw unwritable(file, error);
+  }
+}
+
+export function unwritable(file: string, cause: unknown): HoldfastError {
+  return new HoldfastError('RestoreFailed', `${file} cannot be written: ${messageOf(cause)}`, {
+    advice: `Check that ${path.dirname(file)} exists, has room and may be written to by this user.`,
+    cause,
+  });
+}

@@ -1,0 +1,208 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { ProgressReport, StepProblem } from '../core/backup/run.ts';
+import { formatDuration } from '../core/format.ts';
+import {
+  abortion,
+  ABORTION_EXAMPLE,
+  approval,
+  APPROVAL_EXAMPLE,
+  RESTORE_INPUT_EXAMPLE,
+  restoreInput,
+  type RestoreProgress,
+  type RestoreResult,
+} from '../core/restore/flow.ts';
+import { restoreId } from '../core/restore/names.ts';
+import { invalidInput, parseInput } from './support/input.ts';
+import { problemOf } from './support/problem.ts';
+import { describeRestore } from './support/restoreDetails.ts';
+import { performRestore } from './support/restoreFlow.ts';
+import { beginRestore, progressOf, recordOf, resultOf, type RestoreRun } from './support/restoreRun.ts';
+import { planRestore, recordRestore } from './support/restoreSteps.ts';
+import { withSourceLock } from './support/sourceLock.ts';
+
+const progressQuery = defineQuery<RestoreProgress>('progress');
+const progressSignal = defineSignal<[ProgressReport]>('reportProgress');
+const approveUpdate = defineUpdate<string, [unknown]>('approve');
+const abortUpdate = defineUpdate<string, [unknown]>('abort');
+
+/**
+ * Restores a backup of a source: shows what it would do, waits until somebody approves it where that is asked for, restores
+ * into a new database, holds it against what was dumped, and only then lets it take the place of the one before, which is
+ * kept. Whatever fails, the database in place is the one of before or the restored one.
+ */
+export async function restore(input: unknown): Promise<RestoreResult> {
+  const request = parseInput(restoreInput, input, RESTORE_INPUT_EXAMPLE);
+  const { startTime } = workflowInfo();
+  const run = beginRestore(restoreId(startTime, Math.random), request, startTime);
+  const show = (end?: RestoreResult) => setCurrentDetails(describeRestore(progressOf(run, Date.now()), end));
+  const work = new CancellationScope();
+  listen(run, show, () => work.cancel());
+  try {
+    await work.run(() => perform(run, show));
+  } catch (error) {
+    run.problem ??= run.abortedBy ? abortedBy(run) : problemOf(error);
+  }
+  run.phase = 'done';
+  const result = resultOf(run, Date.now());
+  await CancellationScope.nonCancellable(() => record(run, result));
+  show(result);
+  if (run.problem) throw failureOf(run.problem, result);
+  return result;
+}
+
+async function perform(run: RestoreRun, show: () => void): Promise<void> {
+  await plan(run, show);
+  if (run.input.dryRun) return;
+  const approved = await awaitApproval(run, show);
+  let waited = approved;
+  const lock = {
+    purpose: 'restore',
+    whenBusy: run.input.whenBusy ?? 'wait',
+    onWaiting: (holder: RestoreRun['waitingFor'] & {}) => {
+      waited = true;
+      run.phase = 'waiting';
+      run.waitingFor = holder;
+      show();
+    },
+  };
+  await withSourceLock(run.input.source, lock, async () => {
+    // What was seen before may be otherwise by now.
+    if (waited) await plan(run, show);
+    await performRestore(run, show);
+  });
+}
+
+/** The second plan is of the backup that the first one chose. */
+async function plan(run: RestoreRun, show: () => void): Promise<void> {
+  run.phase = 'plan';
+  show();
+  const { id, input, plan: earlier } = run;
+  run.plan = await planRestore(
+    earlier === undefined
+      ? { id, input }
+      : {
+          id,
+          input: { ...withoutTime(input), backup: earlier.backup.id },
+          manifestSha256: earlier.backup.manifestSha256,
+        },
+  );
+  show();
+  const failures = run.plan.findings.filter(({ severity }) => severity === 'failure');
+  if (failures.length === 0) return;
+  const misspelt = failures.find(({ type }) => type === 'InvalidInput');
+  run.problem = {
+    type: misspelt ? 'InvalidInput' : 'RefusedForSafety',
+    message: failures.map(({ message }) => message).join('; '),
+    advice: failures.map(({ advice }) => advice).join(' '),
+  };
+  throw ApplicationFailure.nonRetryable(run.problem.message, run.problem.type);
+}
+
+function withoutTime({ before: _before, ...input }: RestoreRun['input']): RestoreRun['input'] {
+  return input;
+}
+
+/** Whether it had to be waited for. */
+async function awaitApproval(run: RestoreRun, show: () => void): Promise<boolean> {
+  const wanted = run.plan?.approval;
+  if (!wanted?.needed) return false;
+  run.phase = 'approval';
+  run.approvalUntil = Date.now() + wanted.timeout;
+  show();
+  if (await condition(() => run.approvedBy !== undefined, wanted.timeout)) return true;
+  run.problem = {
+    type: 'RefusedForSafety',
+    message: `Nobody approved the restore within ${formatDuration(wanted.timeout)}`,
+    advice: 'Nothing was changed. Start it again, and approve it in time.',
+  };
+  throw ApplicationFailure.nonRetryable(run.problem.message, run.problem.type);
+}
+
+function listen(run: RestoreRun, show: () => void, stop: () => void): void {
+  setHandler(progressQuery, () => progressOf(run, Date.now()), {
+    description: 'How far the restore is, and its plan.',
+  });
+  setHandler(
+    progressSignal,
+    ({ restored }) => {
+      if (restored) run.restoring = restored;
+      show();
+    },
+    { description: 'Sent by running steps; not for hands.' },
+  );
+  setHandler(
+    approveUpdate,
+    (payload) => {
+      run.approvedBy = parseInput(approval, payload, APPROVAL_EXAMPLE);
+      return `Approved by ${run.approvedBy.by}: the restore goes on.`;
+    },
+    {
+      description: `Let the restore that is shown go on. ${APPROVAL_EXAMPLE}`,
+      validator: (payload) => {
+        parseInput(approval, payload, APPROVAL_EXAMPLE);
+        if (run.phase !== 'approval' || run.approvedBy)
+          throw ApplicationFailure.nonRetryable('Nothing waits to be approved.', 'InvalidInput');
+      },
+    },
+  );
+  setHandler(
+    abortUpdate,
+    (payload) => {
+      run.abortedBy = parseInput(abortion, payload, ABORTION_EXAMPLE);
+      stop();
+      return `Aborted by ${run.abortedBy.by}: what was restored so far is removed, and all else stays as it is.`;
+    },
+    {
+      description: `Stop the restore; nothing is changed. ${ABORTION_EXAMPLE}`,
+      validator: (payload) => {
+        parseInput(abortion, payload, ABORTION_EXAMPLE);
+        if (run.committed || run.phase === 'done')
+          throw ApplicationFailure.nonRetryable(
+            'It is too late: the restored database takes its place.',
+            'InvalidInput',
+          );
+        if (run.abortedBy) throw ApplicationFailure.nonRetryable('It is being aborted already.', 'InvalidInput');
+      },
+    },
+  );
+}
+
+function abortedBy({ abortedBy: abort }: RestoreRun): StepProblem {
+  const reason = abort?.reason === undefined ? '' : `: ${abort.reason}`;
+  return {
+    type: 'Cancelled',
+    message: `Aborted by ${abort?.by ?? 'somebody'}${reason}`,
+    advice: 'Nothing was changed.',
+  };
+}
+
+/** What was restored is restored whether or not the catalog hears of it. */
+async function record(run: RestoreRun, result: RestoreResult): Promise<void> {
+  const { workflowId, runId } = workflowInfo();
+  const entry = recordOf(run, result, { workflowId, runId }, Date.now());
+  if (entry === undefined) return;
+  try {
+    await recordRestore(entry);
+  } catch {
+    // The reason stands in the history of the failed step.
+  }
+}
+
+function failureOf(problem: StepProblem, result: RestoreResult): Error {
+  const { type, message, advice } = problem;
+  if (type === 'Cancelled' && result.abortedBy === undefined)
+    return new CancelledFailure('Stopped on request.', [result]);
+  if (type === 'InvalidInput') return invalidInput(message, advice, RESTORE_INPUT_EXAMPLE, result);
+  return ApplicationFailure.nonRetryable(message, type, result);
+}

@@ -1,0 +1,92 @@
+import { formatBytes, formatDuration } from '../../core/format.ts';
+import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
+import { planRows } from '../../core/restore/planRows.ts';
+
+/** A restore's story for the Web UI, in the Markdown that its current details show. */
+export function describeRestore(progress: RestoreProgress, end?: RestoreResult): string {
+  const { id, source, phase, plan, restoring, waitingFor, approvalUntil } = progress;
+  return [
+    `### Restore ${id} of ${source}: ${end?.state ?? phase}`,
+    '',
+    ...(end?.problem ? [`**${inCell(end.problem.message)}**`, '', inCell(end.problem.advice ?? ''), ''] : []),
+    ...(approvalUntil === undefined
+      ? []
+      : [
+          `**Waits for the update \`approve\` until ${approvalUntil}**, with \`{"by": "your name"}\`. The update \`abort\` ends it.`,
+          '',
+        ]),
+    ...(waitingFor
+      ? [`Waits for the ${waitingFor.purpose} \`${waitingFor.workflowId}\`, since ${waitingFor.since}.`, '']
+      : []),
+    ...(restoring
+      ? [
+          `Restoring the ${restoring.phase} from ${restoring.backend}: ${formatBytes(restoring.bytes)} of ${formatBytes(restoring.totalBytes)}.`,
+          '',
+        ]
+      : []),
+    ...(plan ? planLines(plan) : []),
+    ...(end ? endLines(end) : []),
+    ...(end?.warnings ?? progress.warnings).map((warning) => `- ${inCell(warning)}`),
+  ].join('\n');
+}
+
+function planLines(plan: RestorePlan): string[] {
+  return [
+    '| | |',
+    '| --- | --- |',
+    ...planRows(plan).map(([name, value]) => `| ${name} | ${inCell(value)} |`),
+    '',
+    ...plan.findings.map(
+      ({ severity, message, advice }) =>
+        `- ${severity === 'failure' ? '**refused**' : 'note'}: ${inCell(message)}. ${inCell(advice)}`,
+    ),
+    '',
+  ];
+}
+
+function endLines({ kept, reconciliation, checks, durations, safetyBackup, backend }: RestoreResult): string[] {
+  return [
+    ...(backend === undefined ? [] : [`Read from ${backend}.`, '']),
+    ...Object.entries(durations).map(([name, duration]) => `- ${name}: ${formatDuration(duration)}`),
+    '',
+    ...(reconciliation
+      ? [
+          `${reconciliation.equal ? 'Equal to what was dumped' : `**${reconciliation.differenceCount} differences**`}: ${reconciliation.compared.tables} tables, ${reconciliation.compared.rows} rows, ${reconciliation.compared.objects} objects.`,
+          '',
+          ...reconciliation.differences
+            .slice(0, 20)
+            .map((each) =>
+              inCell(
+                `- ${each.kind} ${each.object}: ${each.what} ${each.expected} -> ${each.found} (${each.severity})`,
+              ),
+            ),
+          ...[...reconciliation.notCarried, ...reconciliation.notices].slice(0, 20).map((each) => `- ${inCell(each)}`),
+          '',
+        ]
+      : []),
+    ...checks.map(({ name, passed, found }) =>
+      inCell(`- check "${name}": ${passed ? 'passed' : `**not passed**, found ${found ?? 'nothing'}`}`),
+    ),
+    ...(safetyBackup === undefined ? [] : [`The state of before is backup ${safetyBackup}.`, '']),
+    ...(kept
+      ? [
+          `The database of before is kept as ${kept.name}. To go back to it, in \`psql\` of another database:`,
+          '',
+          '```sql',
+          ...kept.goBack,
+          '```',
+          '',
+          'When it is no longer needed:',
+          '',
+          '```sql',
+          kept.drop,
+          '```',
+        ]
+      : []),
+  ];
+}
+
+/** What comes from databases and servers must not break the Markdown. */
+function inCell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll(/\s*\n\s*/g, ' ');
+}
