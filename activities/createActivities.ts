@@ -10,7 +10,8 @@ import type { LockSteps } from './lockSteps.ts';
 import { preflightStep } from './preflight.ts';
 import { publishStep } from './publish.ts';
 import * as restore from './restore.ts';
-import type { RestoreSteps } from './restoreSteps.ts';
+import type { RestoreSteps, RestoreTreeSteps } from './restoreSteps.ts';
+import * as restoreTrees from './restoreTrees.ts';
 import { recordStep } from './record.ts';
 import { removeSpoolStep } from './removeSpool.ts';
 import { findLockStep, waitForLockStep } from './sourceLock.ts';
@@ -30,7 +31,7 @@ const STUBBORN = () => ({ patience: 10 * 60_000, firstPause: 1_000, longestPause
 /** Every activity a worker offers, over the dependencies it was built with. */
 export function createActivities(
   dependencies: Dependencies,
-): BackupSteps & HealSteps & LockSteps & RestoreSteps & SweepSteps & VerifySteps {
+): BackupSteps & HealSteps & LockSteps & RestoreSteps & RestoreTreeSteps & SweepSteps & VerifySteps {
   const { stopping } = dependencies;
   const long = { handOver: 'atOnce' } as const;
   // A copy that is nearly there is worth waiting for its storage, as long as the plan says.
@@ -87,6 +88,11 @@ export function createActivities(
     undoSwap: activity(restore.undoSwapStep(dependencies), { tries: STUBBORN }),
     dropUnfinished: activity(restore.dropUnfinishedStep(dependencies), { tries: STUBBORN }),
     dropDead: activity(restore.dropDeadStep(dependencies), { tries: SHORT }),
+    restoreTree: activity(restoreTrees.restoreTreeStep(dependencies), { ...long, tries: READ_BACK }),
+    compareTree: activity(restoreTrees.compareTreeStep(dependencies), { ...long, tries: READ_BACK }),
+    placeTree: activity(restoreTrees.placeTreeStep(), { tries: SHORT }),
+    takeBackTree: activity(restoreTrees.takeBackTreeStep(), { tries: SHORT }),
+    dropTree: activity(restoreTrees.dropTreeStep(dependencies), { tries: SHORT }),
     recordRestore: activity(restore.recordRestoreStep(dependencies)),
   };
 }

@@ -3,7 +3,7 @@ import { recordRestore, type RestoreRecord } from '../core/catalog/restores.ts';
 import { restoreServer, sourceNamed } from '../core/config/open.ts';
 import { findClientPrograms } from '../core/postgres/clients.ts';
 import { createRoles } from '../core/restore/createRoles.ts';
-import type { PlanRequest, ReconciledTarget, RestoredStep, RestoreStep, SwapStep } from '../core/restore/flow.ts';
+import type { PlanRequest, ReconciledTarget, RestoreStep, SwapStep } from '../core/restore/flow.ts';
 import { openBackup } from '../core/restore/openBackup.ts';
 import { planRestore } from '../core/restore/planRestore.ts';
 import { readDescription } from '../core/restore/readDescription.ts';
@@ -84,7 +84,7 @@ export const checkDatabaseStep =
 
 export const releaseDatabaseStep =
   (dependencies: Dependencies) =>
-  async ({ signal }: StepContext, step: RestoredStep): Promise<void> =>
+  async ({ signal }: StepContext, step: SwapStep): Promise<void> =>
     releaseTarget({ ...markedTarget(step), server: await serverOf(dependencies, step), oid: step.oid }, signal);
 
 export const swapDatabasesStep =
@@ -136,7 +136,7 @@ async function describe(dependencies: Dependencies, step: RestoreStep, signal: A
 
 async function swapOf(dependencies: Dependencies, step: SwapStep): Promise<Swap> {
   const { target, mark, replaces } = step.database;
-  if (replaces === undefined) throw new TypeError('a swap replaces something');
+  if (replaces === undefined || step.oldOid === undefined) throw new TypeError('a swap replaces something');
   return {
     server: await serverOf(dependencies, step),
     name: replaces.name,

@@ -1,13 +1,14 @@
 import type {
   PlanRequest,
   ReconciledTarget,
-  RestoredStep,
   RestorePlan,
   RestoreStep,
   SwapStep,
+  TreeStep,
 } from '../core/restore/flow.ts';
 import type { RestoreRecord } from '../core/catalog/restores.ts';
 import type { RestoredDatabase } from '../core/restore/run.ts';
+import type { PlacedTree, RestoredTree, TreeComparison } from '../core/restore/trees.ts';
 import type { CheckOutcome } from '../core/restore/sqlChecks.ts';
 
 /** The steps of a restore, by the names under which Temporal knows them. */
@@ -23,7 +24,7 @@ export interface RestoreSteps {
   /** Asks a database what the source wants to be true of it: the restored one, or the one in place. */
   checkDatabase(step: RestoreStep, name: string): Promise<CheckOutcome[]>;
   /** Takes the mark from a new database: it is done. */
-  releaseDatabase(step: RestoredStep): Promise<void>;
+  releaseDatabase(step: SwapStep): Promise<void>;
   /** Puts the new database in place and keeps the one of before. */
   swapDatabases(step: SwapStep): Promise<void>;
   /** Puts the one of before back. */
@@ -34,4 +35,18 @@ export interface RestoreSteps {
   dropDead(step: RestoreStep): Promise<string[]>;
   /** Notes in the catalog what the restore came to. */
   recordRestore(record: RestoreRecord): Promise<void>;
+}
+
+/** The steps that restore a file tree, on the host that has it. */
+export interface RestoreTreeSteps {
+  /** Unpacks a tree into a directory of the restore's own. */
+  restoreTree(step: TreeStep): Promise<RestoredTree>;
+  /** Holds that against the backup. */
+  compareTree(step: TreeStep, directory: string): Promise<TreeComparison>;
+  /** Puts it where it belongs; what is there is kept. */
+  placeTree(step: TreeStep): Promise<PlacedTree>;
+  /** Puts back what was there. */
+  takeBackTree(step: TreeStep): Promise<void>;
+  /** Ends the restore of the tree: removes what is unfinished. */
+  dropTree(step: TreeStep): Promise<void>;
 }

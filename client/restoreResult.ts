@@ -1,5 +1,6 @@
 import type { Configuration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
+import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
 import { planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
@@ -57,6 +58,7 @@ export function describeRestoreResult(
 ): string {
   const { id, source, state, plan, kept, duration } = result;
   const head = `Restore ${id} of ${source}: ${terminal.paint(COLOURS[state], state)}, ${formatDuration(duration)}`;
+  const files = wayBackOf(result.trees);
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
   return [
     head,
@@ -81,6 +83,14 @@ export function describeRestoreResult(
         : [],
     ),
     ...section(
+      files.goBack.length === 0
+        ? []
+        : ['To have the files of before back:', ...files.goBack.map((line) => `  ${line}`)],
+    ),
+    ...section(
+      files.drop.length === 0 ? [] : ['When they are no longer needed:', ...files.drop.map((line) => `  ${line}`)],
+    ),
+    ...section(
       form === undefined ? [] : [`To start it in the Web UI, with this input; take dryRun out of it:`, `  ${form}`],
     ),
   ].join('\n');
@@ -92,6 +102,7 @@ function outcomeLines({ database, backend, passedOver, reconciliation, checks, d
     ...(database === undefined
       ? []
       : [`Restored into ${database}${backend === undefined ? '' : `, from ${backend}`}.`]),
+    ...rest.trees.flatMap(describeTree),
     ...(rest.approvedBy ? [`Approved by ${rest.approvedBy.by}.`] : []),
     ...passedOver.map((each) => `Passed over: ${each.backend}: ${each.reason}`),
     ...(rest.createdRoles.length > 0 ? [`Roles created: ${rest.createdRoles.join(', ')}`] : []),

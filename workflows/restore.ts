@@ -88,15 +88,16 @@ async function plan(run: RestoreRun, show: () => void): Promise<void> {
   run.phase = 'plan';
   show();
   const { id, input, plan: earlier } = run;
-  run.plan = await planRestore(
-    earlier === undefined
-      ? { id, input }
-      : {
+  run.plan = await (earlier === undefined
+    ? planRestore({ id, input })
+    : planRestore(
+        {
           id,
           input: { ...withoutTime(input), backup: earlier.backup.id },
           manifestSha256: earlier.backup.manifestSha256,
         },
-  );
+        earlier.files?.hostQueue,
+      ));
   show();
   const failures = run.plan.findings.filter(({ severity }) => severity === 'failure');
   if (failures.length === 0) return;

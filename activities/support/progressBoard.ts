@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
-import type { PartProgress, ProgressReport } from '../../core/backup/run.ts';
+import type { PartProgress, ProgressReport, RestoringProgress } from '../../core/backup/run.ts';
 import { messageOf } from '../../core/errors.ts';
-import type { RestoreDatabaseProgress } from '../../core/restore/run.ts';
 import type { StepContext } from './step.ts';
 
 /**
@@ -12,7 +11,7 @@ export interface ProgressBoard {
   part(context: StepContext, progress: PartProgress): void;
   uploaded(context: StepContext, backend: string, bytes: number): void;
   verified(context: StepContext, backend: string, bytes: number): void;
-  restored(context: StepContext, progress: RestoreDatabaseProgress): void;
+  restored(context: StepContext, progress: RestoringProgress): void;
   /** Forgets the run. */
   close(context: Pick<StepContext, 'runId'>): void;
 }
@@ -23,7 +22,7 @@ interface RunProgress {
   readonly parts: Map<string, PartProgress>;
   readonly uploaded: Record<string, number>;
   readonly verified: Record<string, number>;
-  restored?: RestoreDatabaseProgress;
+  restored?: RestoringProgress;
 }
 
 const FIRST_REPORT = 1_000;

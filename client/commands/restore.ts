@@ -13,6 +13,9 @@ interface RestoreFlags {
   readonly target?: string;
   readonly confirm?: string;
   readonly table?: string[];
+  readonly files?: string[];
+  readonly path?: string[];
+  readonly outsideLinks?: true;
   readonly backend?: string[];
   readonly createRoles?: true;
   readonly owner: boolean;
@@ -32,13 +35,22 @@ export function addRestoreCommand(program: Command, terminal: Terminal): void {
     .option('--source <name>', 'the source it is of (default: the only one, or the one of the id)')
     .option('--before <time>', 'with latest: the newest that was sealed at or before this time')
     .addOption(
-      new Option('--mode <mode>', 'new: beside what there is; replace: in its place, and what was there is kept')
-        .choices(['new', 'replace'])
+      new Option(
+        '--mode <mode>',
+        'new: beside what there is; replace: in place of the database, which is kept; files: file trees only, in place',
+      )
+        .choices(['new', 'replace', 'files'])
         .default('new'),
     )
     .option('--target <database>', 'name of the new database (default: <name>_restored_<id>)')
-    .option('--confirm <database>', 'the database that is replaced: instead of an approval, where none is required')
+    .option(
+      '--confirm <name>',
+      'the database that is replaced, or with --mode files the trees (a,b): instead of an approval, where none is required',
+    )
     .option('--table <name...>', 'only these tables, schema.table or table; not with --mode replace')
+    .option('--files <tree...>', 'file trees too (with --mode files: only these; default there: all)')
+    .option('--path <path...>', 'single files and folders of trees, TREE/PATH')
+    .option('--outside-links', 'restore symbolic links that lead out of a tree too')
     .option('--backend <name...>', 'read from these storages, in this order (default: all)')
     .option('--create-roles', 'create roles that the server lacks, as they were')
     .option('--no-owner', 'let everything belong to the role that restores')
@@ -56,6 +68,7 @@ export function addRestoreCommand(program: Command, terminal: Terminal): void {
     ['holdfast restore latest --dry-run', 'what it would do, and what stands in its way'],
     ['holdfast restore latest --target shop_copy', 'into a new database'],
     ['holdfast restore latest --before 2026-11-20T02:00:00Z --mode replace --confirm shop', 'in place of shop'],
+    ['holdfast restore latest --mode files --path media/photos/1.jpg', 'one file'],
     ['holdfast restore 20261120T02 --table orders', 'one table, into a new database'],
   ]);
   restore.action(
@@ -104,6 +117,9 @@ function inputOf(source: string, backup: string, flags: RestoreFlags): RestoreIn
     ...(flags.target !== undefined && { target: flags.target }),
     ...(flags.confirm !== undefined && { confirm: flags.confirm }),
     ...(flags.table !== undefined && { tables: flags.table }),
+    ...(flags.files !== undefined && { files: flags.files }),
+    ...(flags.path !== undefined && { paths: flags.path }),
+    ...(flags.outsideLinks && { outsideLinks: true }),
     ...(flags.backend !== undefined && { backends: flags.backend }),
     ...(flags.createRoles && { createRoles: true }),
     ...(!flags.owner && { noOwner: true }),

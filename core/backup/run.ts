@@ -3,7 +3,6 @@ import { BACKUP_KINDS, TIERS, type BackupKind, type Tier } from '../config/words
 import type { ErrorType } from '../errors.ts';
 import type { LockHolder } from '../lockHolder.ts';
 import type { Manifest, ManifestPart } from '../repository/manifest.ts';
-import type { RestoreDatabaseProgress } from '../restore/run.ts';
 
 /**
  * What a backup run is told, what its steps hand each other, and what it answers. All of it passes through the
@@ -210,5 +209,16 @@ export interface ProgressReport {
   readonly parts?: readonly PartProgress[];
   readonly uploaded?: Readonly<Record<string, number>>;
   readonly verified?: Readonly<Record<string, number>>;
-  readonly restored?: RestoreDatabaseProgress;
+  readonly restored?: RestoringProgress;
+}
+
+/** How far a restore is with what it is at. */
+export interface RestoringProgress {
+  /** E.g. `rows`, or the name of a tree. */
+  readonly phase: string;
+  /** The copy that is being read. */
+  readonly backend: string;
+  /** Uncompressed bytes read, and how many there are. */
+  readonly bytes: number;
+  readonly totalBytes: number;
 }

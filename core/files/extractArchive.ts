@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, utimes } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
@@ -10,6 +10,7 @@ import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listA
 import type { PathSelection } from './pathSelection.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
 import type { TarProgram } from './tarProgram.ts';
+import { bytePath } from './walkTree.ts';
 
 export interface ExtractOptions {
   /** From `findTar`; without one node-tar extracts, without extended attributes, ACLs and sparse files. */
@@ -49,6 +50,8 @@ export async function extractArchive(
   const guard = createArchiveGuard({ specialFiles, outsideLinks: options.outsideLinks === true });
   const counter = createTotalsCounter();
   const limit = createArchiveLimit(options.expected);
+  /** For node-tar, which leaves this to others. GNU tar does as much by itself, and remembers less. */
+  const unfinished: TarEntry[] = [];
   const guarded = guardedStream((entry) => {
     limit.add(entry);
     const wanted = options.selection?.wants(entry) ?? true;
@@ -56,11 +59,15 @@ export async function extractArchive(
     if (verdict === 'drop') return verdict;
     if (entry.sparse && !options.tar) throw sparseNeedsTar();
     counter.add(entry);
+    if (!options.tar && (entry.kind === 'directory' || entry.kind === 'file')) unfinished.push(entry);
     return verdict;
   }, limit.end);
   const owners = options.owners ?? root;
   if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, owners });
-  else await unpackWithNode(stream, guarded, directory, { ...options, owners });
+  else {
+    await unpackWithNode(stream, guarded, directory, { ...options, owners });
+    await finishEntries(directory, unfinished, owners);
+  }
   return { totals: counter.totals(), leftOut: guard.leftOut() };
 }
 
@@ -124,12 +131,34 @@ async function unpackWithNode(
 ): Promise<void> {
   // `strict` turns node-tar's warnings, which are entries it did not extract, into errors.
   // Links that lead out are all or nothing to node-tar (preservePaths); what may not pass was refused by the guard before.
-  const unpack = extract({ cwd: directory, strict: true, preserveOwner: owners, preservePaths: outsideLinks === true });
+  const unpack = extract({
+    cwd: directory,
+    strict: true,
+    preserveOwner: owners,
+    preservePaths: outsideLinks === true,
+    onReadEntry: (entry) => {
+      // Until everything is in it.
+      if (entry.type === 'Directory') entry.mode = 0o700;
+    },
+  });
   await pipeline(archive, guarded, unpack, signal ? { signal } : {}).catch((error: unknown) => {
     signal?.throwIfAborted();
     if (error instanceof HoldfastError) throw error;
     throw new HoldfastError('DumpFailed', `unpacking into ${directory} failed: ${messageOf(error)}`, { cause: error });
   });
+}
+
+/**
+ * Modes as they are in the archive, whatever this process's umask is, and what directories lose while they are filled. From
+ * the deepest to the root: what is put into a directory changes its time, and its mode may forbid it.
+ */
+async function finishEntries(root: string, entries: readonly TarEntry[], owners: boolean): Promise<void> {
+  for (const { kind, path, mode, uid, gid, modified } of entries.toReversed()) {
+    const at = bytePath(root, path);
+    if (kind === 'directory' && owners) await chown(at, uid, gid);
+    await chmod(at, mode);
+    if (kind === 'directory') await utimes(at, modified / 1000, modified / 1000);
+  }
 }
 
 function sparseNeedsTar(): HoldfastError {

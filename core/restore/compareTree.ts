@@ -134,7 +134,7 @@ async function compareContents(at: Buffer, entry: TarEntry, sha256: string, stat
   }
 }
 
-/** Milliseconds: node-tar cuts what is finer. It also keeps no times of directories and links. */
+/** Milliseconds: node-tar cuts what is finer. It also keeps no times of links. */
 const SAME_TIME = 1;
 
 function compareAttributes(entry: TarEntry, stats: BigIntStats, { tar, owners }: CompareTreeOptions, say: Say): void {
@@ -142,7 +142,7 @@ function compareAttributes(entry: TarEntry, stats: BigIntStats, { tar, owners }:
   const mode = Number(stats.mode & 0o7777n);
   if (!link && mode !== entry.mode) say('mode', octal(entry.mode), octal(mode));
   const modified = Number(stats.mtimeNs) / 1e6;
-  if ((entry.kind === 'file' || tar !== undefined) && Math.abs(modified - entry.modified) > SAME_TIME)
+  if ((!link || tar !== undefined) && Math.abs(modified - entry.modified) > SAME_TIME)
     say('time', timeText(entry.modified), timeText(modified));
   const owner = `${stats.uid}:${stats.gid}`;
   if ((owners ?? process.getuid?.() === 0) && owner !== `${entry.uid}:${entry.gid}`)
@@ -191,7 +191,7 @@ function collectDifferences(): DifferenceList {
     add: ({ path, kind }, what, expected, found) => {
       count += 1;
       if (differences.length >= DIFFERENCES_SHOWN) return;
-      differences.push({ severity: 'difference', kind, object: printablePath(path), what, expected, found });
+      differences.push({ severity: 'difference', kind, object: printablePath(plainName(path)), what, expected, found });
     },
     list: () => ({ differences, count }),
   };

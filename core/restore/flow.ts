@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { WHEN_BUSY, type StepProblem } from '../backup/run.ts';
+import { WHEN_BUSY, type RestoringProgress, type StepProblem } from '../backup/run.ts';
 import type { BackupKind, Tier } from '../config/words.ts';
 import type { LockHolder } from '../lockHolder.ts';
 import type { Finding } from '../postgres/preflight.ts';
-import type { PassedOver, Reconciliation, RestoreDatabaseProgress, RestoreScope } from './run.ts';
+import type { PassedOver, Reconciliation, RestoreScope } from './run.ts';
 import type { CheckOutcome } from './sqlChecks.ts';
+import type { PlacedTree, RestoredTree, TreeComparison, TreePlace, TreePlan } from './trees.ts';
 
 /**
  * What a restore run is told, what its steps hand each other, and what it answers. All of it passes through the
@@ -14,8 +15,8 @@ import type { CheckOutcome } from './sqlChecks.ts';
 const configuredName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name from holdfast.yaml');
 const text = z.string().min(1);
 
-/** `new`: beside what there is. `replace`: the database is swapped in. */
-export const RESTORE_MODES = ['new', 'replace'] as const;
+/** `new`: beside what there is. `replace`: in place of the database, and of trees named with it. `files`: of trees alone. */
+export const RESTORE_MODES = ['new', 'replace', 'files'] as const;
 export type RestoreMode = (typeof RESTORE_MODES)[number];
 
 /** Input of the workflow `restore`. Only the source is needed: its newest backup goes into a new database. */
@@ -30,10 +31,19 @@ export const restoreInput = z
     mode: z.enum(RESTORE_MODES).optional(),
     /** Name of the new database. Unset: the source's with the run's id; in mode `replace` it can only be the source's. */
     target: text.optional(),
-    /** The exact name of what is replaced: where approval is not required, this makes one unnecessary. */
+    /**
+     * The exact name of what is replaced (the database, or in mode `files` the trees, with commas between): where approval
+     * is not required, this makes one unnecessary.
+     */
     confirm: text.optional(),
     /** Only these tables, `schema.table` or `table`, and what they need; in mode `new` only. */
     tables: z.array(text).min(1).optional(),
+    /** File trees, whole: beside a database, or alone in mode `files`, where all are meant if none is named. */
+    files: z.array(configuredName).min(1).optional(),
+    /** Single files and folders, `tree/path`. */
+    paths: z.array(text).min(1).optional(),
+    /** Symbolic links that lead out of a tree are restored too. */
+    outsideLinks: z.boolean().optional(),
     /** Storages to read from, in this order. Unset: all that are configured. */
     backends: z.array(configuredName).min(1).optional(),
     /** Make roles that are missing on the server as they were, from the backup. */
@@ -51,10 +61,12 @@ export const restoreInput = z
     /** While another run works on the source: `wait` for its end, or `refuse` with `SourceBusy`. Unset: `wait`. */
     whenBusy: z.enum(WHEN_BUSY).optional(),
   })
-  .superRefine(({ mode = 'new', tables, safetyBackup }, context) => {
+  .superRefine(({ mode = 'new', tables, target, safetyBackup }, context) => {
     const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
     if (mode === 'replace' && tables !== undefined)
       refuse('tables', 'a database is never replaced by some of its tables: restore them with mode new, and copy them');
+    if (mode === 'files' && tables !== undefined) refuse('tables', 'mode files restores no database');
+    if (mode === 'files' && target !== undefined) refuse('target', 'mode files restores no database');
     if (mode === 'new' && safetyBackup !== undefined) refuse('safetyBackup', 'mode new replaces nothing');
   });
 
@@ -96,6 +108,7 @@ export interface RestorePlan {
   readonly copies: readonly string[];
   readonly passedOver: readonly PassedOver[];
   readonly database?: PlannedDatabase;
+  readonly files?: PlannedFiles;
   /** Names that the application needs (recorded with the backup) and that the worker's own environment lacks. */
   readonly missingEnvironment: readonly string[];
   /** Failures first. With one, nothing is begun. */
@@ -144,6 +157,19 @@ export interface PlannedDatabase {
   readonly mark: string;
 }
 
+export interface PlannedFiles {
+  /** The host that has them, for people, and its task queue. */
+  readonly host: string;
+  readonly hostQueue: string;
+  readonly outsideLinks: boolean;
+  readonly trees: readonly (TreePlan & { readonly place: TreePlace })[];
+}
+
+/** What is restored, by the names that backups have for it. */
+export function partsOf({ database, files }: Pick<RestorePlan, 'database' | 'files'>): string[] {
+  return [...(database ? ['database'] : []), ...(files?.trees ?? []).map(({ tree }) => tree)];
+}
+
 export interface PlannedApproval {
   readonly needed: boolean;
   /** Why it is needed, or why not: a sentence. */
@@ -152,22 +178,28 @@ export interface PlannedApproval {
   readonly timeout: number;
 }
 
-/** What the steps after the plan are told. */
-export interface RestoreStep {
+/** Which backup the steps after the plan read. */
+export interface BackupToRestore {
   readonly source: string;
   readonly backup: Pick<PlannedBackup, 'id' | 'manifestSha256'>;
   readonly copies: readonly string[];
+}
+
+/** What the steps that restore a database are told. */
+export interface RestoreStep extends BackupToRestore {
   readonly database: PlannedDatabase;
 }
 
-/** A database that was restored, by PostgreSQL's number. */
-export interface RestoredStep extends RestoreStep {
-  readonly oid: string;
+/** What the steps that restore a tree are told. */
+export interface TreeStep extends BackupToRestore {
+  readonly place: TreePlace;
+  readonly outsideLinks: boolean;
 }
 
-/** Which databases are exchanged. */
-export interface SwapStep extends RestoredStep {
-  readonly oldOid: string;
+/** A database that was restored, and the one that makes way for it where there is one, by PostgreSQL's numbers. */
+export interface SwapStep extends RestoreStep {
+  readonly oid: string;
+  readonly oldOid?: string;
 }
 
 export interface ReconciledTarget {
@@ -186,6 +218,7 @@ export const RESTORE_RUN_PHASES = [
   'restore',
   'reconcile',
   'checks',
+  'files',
   'swap',
   'undo',
   'clean-up',
@@ -203,7 +236,7 @@ export interface RestoreProgress {
   readonly plan?: RestorePlan;
   /** In the phase `approval`: until when it can be given. ISO 8601. */
   readonly approvalUntil?: string;
-  readonly restoring?: RestoreDatabaseProgress;
+  readonly restoring?: RestoringProgress;
   /** Workflow id of the safety backup that runs. */
   readonly safetyBackup?: string;
   /** Milliseconds since the run began. */
@@ -245,9 +278,16 @@ export interface RestoreResult {
   readonly recovery?: number;
   /** Name of the restored database. */
   readonly database?: string;
+  readonly trees: readonly RestoredTreeResult[];
   /** The one of before, and SQL for its server: what drops it, and what goes back to it. */
   readonly kept?: KeptDatabase;
   readonly warnings: readonly string[];
+}
+
+/** What became of a tree. */
+export interface RestoredTreeResult extends PlacedTree {
+  readonly restored: RestoredTree;
+  readonly comparison: TreeComparison;
 }
 
 export interface KeptDatabase {

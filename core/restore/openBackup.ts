@@ -3,7 +3,7 @@ import type { Configuration } from '../config/schema.ts';
 import { unknownName } from '../config/open.ts';
 import { HoldfastError } from '../errors.ts';
 import { chooseBackup } from './chooseBackup.ts';
-import type { RestoreStep } from './flow.ts';
+import type { BackupToRestore } from './flow.ts';
 import type { ChosenBackup, RestoreCopy } from './run.ts';
 
 interface Storages {
@@ -29,7 +29,7 @@ export function copiesOf({ configuration, backends }: Storages, names?: readonly
  */
 export async function openBackup(
   storages: Storages & { readonly keys: Keys },
-  { source, backup, copies }: Pick<RestoreStep, 'source' | 'backup' | 'copies'>,
+  { source, backup, copies }: BackupToRestore,
   signal?: AbortSignal,
 ): Promise<ChosenBackup> {
   const chosen = await chooseBackup({

@@ -1,21 +1,18 @@
-import { includesDatabase } from '../backup/scope.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { usualRecovery } from '../catalog/restores.ts';
-import { restoreServer, sourceNamed, type Backends, type Keys } from '../config/open.ts';
+import { sourceNamed, type Backends, type Keys } from '../config/open.ts';
 import type { Configuration, SourceConfiguration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
-import { findClientPrograms } from '../postgres/clients.ts';
 import type { Finding } from '../postgres/preflight.ts';
-import type { PlannedApproval, PlannedDatabase, PlanRequest, RestoreInput, RestorePlan } from './flow.ts';
-import { databaseNameWith, restoreMark } from './names.ts';
 import { chooseBackup } from './chooseBackup.ts';
+import { partsOf, type PlanRequest, type RestoreInput, type RestorePlan } from './flow.ts';
+import { restoreMark } from './names.ts';
 import { copiesOf } from './openBackup.ts';
-import { preflightTarget } from './preflightTarget.ts';
-import { readDescription } from './readDescription.ts';
-import { lookAtReplaced, replacedFindings, type DatabaseInPlace } from './replaced.ts';
-import { chooseRestorePrograms } from './restorePrograms.ts';
-import type { ChosenBackup, RestoreScope } from './run.ts';
-import { resolveTables } from './selectTables.ts';
+import { planDatabase } from './planDatabase.ts';
+import { planFiles, wantedTrees } from './planFiles.ts';
+import { approvalOf, planSafetyBackup, replacedIn, requireConfirmed } from './planSafety.ts';
+import type { ChosenBackup } from './run.ts';
+import { treesOf } from './treeParts.ts';
 
 export interface PlanRestoreOptions {
   readonly request: PlanRequest;
@@ -25,12 +22,14 @@ export interface PlanRestoreOptions {
   readonly catalog: () => Promise<Catalog>;
   /** Names of the environment variables that there are. */
   readonly environment: readonly string[];
+  /** Task queue and name of this host: file trees are where they are planned. */
+  readonly spoolQueue: string;
+  readonly host: string;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Findings of a server with thousands of odd objects must not fill a history. */
 const MOST_FINDINGS = 50;
-const MOST_ROLES = 200;
 
 /**
  * Looks what a restore would do and what could keep it from succeeding. Changes nothing. Throws InvalidInput for what
@@ -42,18 +41,20 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
   const source = sourceNamed(configuration, input.source);
   requireSense(source, input);
   const chosen = await chooseBackup({
-    wish: { source: input.source, backup: input.backup, before: input.before, part: 'database' },
+    wish: { source: input.source, backup: input.backup, before: input.before, part: partWanted(source, input) },
     copies: copiesOf(options, input.backends),
     checkingKeys: await keys.checking(),
     signal,
   });
   requireSameBackup(request, chosen);
   const { manifest } = chosen;
-  const planned = await planDatabase(options, source, chosen);
-  const replaces = planned.database.replaces?.name;
-  const safety = replaces === undefined ? undefined : safetyBackup(configuration, input);
-  const expectedDuration = await expectation(options);
-  return {
+  requireConfirmed(source, input, [...wantedTrees(source, input, treesOf(manifest)).keys()]);
+  const about = { ...options, source, input, chosen, manifest, id, mark: markOf(configuration, request) };
+  const planned = input.mode === 'files' ? undefined : await planDatabase(about);
+  const files = await planFiles(about);
+  const replaced = replacedIn(planned?.database, files);
+  const safety = planSafetyBackup(configuration, input, replaced);
+  const plan: RestorePlan = {
     id,
     source: input.source,
     mode: input.mode ?? 'new',
@@ -67,40 +68,45 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
     },
     copies: chosen.copies.map(({ backend }) => backend),
     passedOver: chosen.passedOver,
-    database: planned.database,
+    ...(planned && { database: planned.database }),
+    ...(files && { files }),
     missingEnvironment: manifest.environment.filter((name) => !options.environment.includes(name)),
-    findings: failuresFirst([...planned.findings, ...(safety?.findings ?? [])]).slice(0, MOST_FINDINGS),
-    ...(expectedDuration !== undefined && { expectedDuration }),
-    approval: approvalOf(source, input, replaces),
-    ...(safety?.plan && { safetyBackup: safety.plan }),
+    findings: failuresFirst([
+      ...(planned?.findings ?? []),
+      ...(files?.trees ?? []).flatMap(({ findings }) => findings),
+      ...safety.findings,
+    ]).slice(0, MOST_FINDINGS),
+    approval: approvalOf(source, input, replaced),
+    ...(safety.plan && { safetyBackup: safety.plan }),
   };
+  const expectedDuration = await expectation(options, plan);
+  return { ...plan, ...(expectedDuration !== undefined && { expectedDuration }) };
 }
 
 /** What a look at the input and the configuration alone can tell. */
-function requireSense(
-  { database }: SourceConfiguration,
-  { source, mode = 'new', target, confirm }: RestoreInput,
-): void {
+function requireSense(configured: SourceConfiguration, { source, mode = 'new', target }: RestoreInput): void {
+  const { database, files } = configured;
+  if (mode === 'files') {
+    if (Object.keys(files).length > 0) return;
+    throw new HoldfastError('InvalidInput', `Source ${source} has no file trees`, {
+      advice: 'Restore its database: mode new or replace.',
+    });
+  }
   if (!database)
     throw new HoldfastError('InvalidInput', `Source ${source} has no database`, {
-      advice: `Name one under sources.${source}.database.`,
+      advice: `Restore its files with mode files, or name its database under sources.${source}.database.`,
     });
-  const { name } = database;
-  if (mode === 'new') {
-    if (confirm !== undefined && confirm !== target)
-      throw new HoldfastError('InvalidInput', `confirm names ${confirm}, and mode new replaces nothing`, {
-        advice: `Leave it out, or, to replace database ${name}, set mode to replace.`,
-      });
-    return;
-  }
-  if (target !== undefined && target !== name)
-    throw new HoldfastError('InvalidInput', `Mode replace puts the backup in the place of ${name}, not of ${target}`, {
-      advice: `Leave target out, or set mode to new to restore into a new database ${target}.`,
-    });
-  if (confirm !== undefined && confirm !== name)
-    throw new HoldfastError('InvalidInput', `confirm names ${confirm}, but what is replaced is database ${name}`, {
-      advice: `Look twice. If ${name} is meant: confirm set to "${name}".`,
-    });
+  if (mode === 'replace' && target !== undefined && target !== database.name)
+    throw new HoldfastError(
+      'InvalidInput',
+      `Mode replace puts the backup in the place of ${database.name}, not of ${target}`,
+      { advice: `Leave target out, or set mode to new to restore into a new database ${target}.` },
+    );
+}
+
+/** What the newest backup has to hold to be the newest that can be meant. */
+function partWanted(source: SourceConfiguration, input: RestoreInput): string | undefined {
+  return input.mode === 'files' ? [...wantedTrees(source, input).keys()][0] : 'database';
 }
 
 /** What was approved is what is restored. */
@@ -111,94 +117,15 @@ function requireSameBackup({ manifestSha256 }: PlanRequest, { manifest, manifest
   });
 }
 
-async function planDatabase(
-  { request: { id, input }, configuration, keys, signal }: PlanRestoreOptions,
-  source: SourceConfiguration,
-  { manifest, copies }: ChosenBackup,
-): Promise<{ database: PlannedDatabase; findings: Finding[] }> {
-  const server = await restoreServer(configuration, input.source);
-  const description = await readDescription(copies, manifest, await keys.opening(), signal);
-  const scope: RestoreScope = { noOwner: input.noOwner, noPrivileges: input.noPrivileges, tables: input.tables };
-  if (scope.tables) resolveTables(description.inventory, scope.tables);
-  const ownName = source.database?.name ?? '';
-  const inPlace = input.mode === 'replace' ? await lookAtReplaced(server, ownName, signal) : undefined;
-  const target =
-    input.mode === 'replace'
-      ? inPlace
-        ? databaseNameWith(ownName, 'restoring', id)
-        : ownName
-      : (input.target ?? databaseNameWith(ownName, 'restored', id));
-  const inspection = await preflightTarget({
-    manifest,
-    description,
-    server,
-    target,
-    mark: restoreMark(configuration.temporal.taskQueue, input.source, id),
-    clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
-    createRoles: input.createRoles,
-    ...(inPlace && { replaces: ownName }),
-    ...scope,
-    signal,
-  });
-  const { findings, createRoles, ...facts } = inspection;
-  return {
-    database: {
-      server: `${server.host}:${server.port}`,
-      target,
-      name: inPlace ? ownName : target,
-      ...(inPlace && { replaces: replacedBy(inPlace, ownName, id) }),
-      bytes: manifest.database?.bytes ?? 0,
-      ...facts,
-      createRoles: createRoles.slice(0, MOST_ROLES),
-      scope,
-      jobs: input.jobs ?? source.restore.jobs,
-      mark: restoreMark(configuration.temporal.taskQueue, input.source, id),
-    },
-    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace) : [])],
-  };
-}
-
-function replacedBy({ bytes, sessions }: DatabaseInPlace, name: string, id: string) {
-  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id) };
-}
-
-/** A plan that backs the database up: of several the first that holds it anyway. */
-function safetyBackup(
-  { plans }: Configuration,
-  { source, safetyBackup: wish = 'required' }: RestoreInput,
-): { plan?: RestorePlan['safetyBackup']; findings: Finding[] } {
-  if (wish === 'skip')
-    return { findings: [warning('what is replaced is not backed up before', 'It is kept, as it is.')] };
-  const own = Object.entries(plans).filter(([, plan]) => plan.source === source);
-  const [plan] = own.find(([, { kind }]) => includesDatabase(kind)) ?? own[0] ?? [];
-  if (plan !== undefined) return { plan: { plan, kind: 'database' }, findings: [] };
-  return {
-    findings: [
-      {
-        severity: 'failure',
-        type: 'RefusedForSafety',
-        message: `${source} has no plan to back up what is replaced`,
-        advice: 'Add one under plans in holdfast.yaml, or do without it: safetyBackup set to skip.',
-      },
-    ],
-  };
-}
-
-function approvalOf({ restore }: SourceConfiguration, input: RestoreInput, replaces?: string): PlannedApproval {
-  const { timeout } = restore;
-  if (restore.approval === 'required')
-    return { needed: true, why: `Every restore of ${input.source} has to be approved.`, timeout };
-  if (replaces === undefined) return { needed: false, why: 'Nothing is replaced.', timeout };
-  return input.confirm === replaces
-    ? { needed: false, why: `It was confirmed that ${replaces} is replaced.`, timeout }
-    : { needed: true, why: `It replaces database ${replaces}, and confirm does not name it.`, timeout };
+function markOf({ temporal }: Configuration, { id, input }: PlanRequest): string {
+  return restoreMark(temporal.taskQueue, input.source, id);
 }
 
 /** A restore must go well without the catalog. */
-async function expectation({ request: { input }, catalog }: PlanRestoreOptions): Promise<number | undefined> {
-  if (input.tables) return undefined;
+async function expectation({ request, catalog }: PlanRestoreOptions, plan: RestorePlan): Promise<number | undefined> {
+  if (request.input.tables ?? request.input.paths) return undefined;
   try {
-    return await usualRecovery(await catalog(), input.source, ['database']);
+    return await usualRecovery(await catalog(), plan.source, partsOf(plan));
   } catch (error) {
     if (isHoldfastError(error, 'CatalogUnavailable')) return undefined;
     throw error;
@@ -207,8 +134,4 @@ async function expectation({ request: { input }, catalog }: PlanRestoreOptions):
 
 function failuresFirst(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
-}
-
-function warning(message: string, advice: string): Finding {
-  return { severity: 'warning', type: 'RefusedForSafety', message, advice };
 }

@@ -1,16 +1,18 @@
+import { cutList } from '../postgres/identifiers.ts';
 import { formatBytes, formatDuration } from '../format.ts';
-import type { PlannedDatabase, RestorePlan } from './flow.ts';
+import type { PlannedDatabase, PlannedFiles, RestorePlan } from './flow.ts';
 
 /** What a restore would do, as the rows of a table for people: for the Web UI and the command line alike. */
 export function planRows(plan: RestorePlan): [name: string, value: string][] {
-  const { backup, copies, passedOver, database, expectedDuration, missingEnvironment, approval, mode } = plan;
+  const { backup, copies, passedOver, database, files, expectedDuration, missingEnvironment, approval, mode } = plan;
   const rows: [string, string | undefined][] = [
     ['backup', `${backup.id} (${backup.tier}, ${backup.kind}), read until ${backup.sealedAt}`],
     ['from', copies.join(', ')],
     ['passed over', passedOver.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ')],
     ['mode', mode],
     ...(database ? databaseRows(database) : []),
-    ['backed up before', database?.replaces && (plan.safetyBackup ? `by the plan ${plan.safetyBackup.plan}` : 'no')],
+    ...(files ? fileRows(files) : []),
+    ['backed up before', plan.safetyBackup && `by the plan ${plan.safetyBackup.plan} (${plan.safetyBackup.kind})`],
     [
       'expected to take',
       expectedDuration === undefined ? 'not known yet' : `about ${formatDuration(expectedDuration)}`,
@@ -37,4 +39,15 @@ function databaseRows(database: PlannedDatabase): [string, string | undefined][]
       `${formatBytes(bytes)}, ${freeBytes === undefined ? 'free room unknown' : `${formatBytes(freeBytes)} free`}`,
     ],
   ];
+}
+
+function fileRows({ host, trees }: PlannedFiles): [string, string | undefined][] {
+  return trees.flatMap(({ tree, targets, keptAs, files, bytes, freeBytes, place }): [string, string | undefined][] => [
+    [`tree ${tree}`, `${cutList(targets)} on ${host}`],
+    [`${tree} replaces`, keptAs.length === 0 ? undefined : `what is there, kept as ${cutList(keptAs)}`],
+    [
+      `size of ${tree}`,
+      `${files} files, ${formatBytes(bytes)}${place.paths ? ' in all' : ''}, ${freeBytes === undefined ? 'free room unknown' : `${formatBytes(freeBytes)} free`}`,
+    ],
+  ]);
 }

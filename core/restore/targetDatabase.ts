@@ -152,7 +152,7 @@ function newbornPrefix(mark: string): string {
 }
 
 /** A mark's scope is what stands before its last `/`: runs of one scope exclude each other. */
-function scopeOf(mark: string): string {
+export function scopeOf(mark: string): string {
   return mark.slice(0, Math.max(0, mark.lastIndexOf('/')));
 }
 

@@ -189,7 +189,7 @@ test('a dry run ends with the plan, and changes nothing', async () => {
   const handle = await startRestore(app, { source: 'shop', mode: 'replace', dryRun: true });
   const result = (await handle.result()) as RestoreResult;
   assert.equal(result.state, 'planned');
-  assert.match(result.plan?.approval.why ?? '', /confirm does not name it/);
+  assert.match(result.plan?.approval.why ?? '', /confirm does not say so/);
   await assertUntouched(app, [app.database.name], 10);
 });
 

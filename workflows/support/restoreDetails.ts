@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
+import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
 import { planRows } from '../../core/restore/planRows.ts';
 
 /** A restore's story for the Web UI, in the Markdown that its current details show. */
@@ -44,8 +45,11 @@ function planLines(plan: RestorePlan): string[] {
   ];
 }
 
-function endLines({ kept, reconciliation, checks, durations, safetyBackup, backend }: RestoreResult): string[] {
+function endLines(result: RestoreResult): string[] {
+  const { kept, reconciliation, checks, durations, safetyBackup, backend, trees } = result;
+  const files = wayBackOf(trees);
   return [
+    ...trees.flatMap(describeTree).map((line) => `- ${inCell(line)}`),
     ...(backend === undefined ? [] : [`Read from ${backend}.`, '']),
     ...Object.entries(durations).map(([name, duration]) => `- ${name}: ${formatDuration(duration)}`),
     '',
@@ -71,19 +75,18 @@ function endLines({ kept, reconciliation, checks, durations, safetyBackup, backe
     ...(kept
       ? [
           `The database of before is kept as ${kept.name}. To go back to it, in \`psql\` of another database:`,
-          '',
-          '```sql',
-          ...kept.goBack,
-          '```',
-          '',
+          ...fenced('sql', kept.goBack),
           'When it is no longer needed:',
-          '',
-          '```sql',
-          kept.drop,
-          '```',
+          ...fenced('sql', [kept.drop]),
         ]
       : []),
+    ...(files.goBack.length > 0 ? ['To have the files of before back:', ...fenced('sh', files.goBack)] : []),
+    ...(files.drop.length > 0 ? ['When they are no longer needed:', ...fenced('sh', files.drop)] : []),
   ];
+}
+
+function fenced(language: string, lines: readonly string[]): string[] {
+  return ['', '```' + language, ...lines, '```', ''];
 }
 
 /** What comes from databases and servers must not break the Markdown. */

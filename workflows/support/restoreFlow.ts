@@ -9,11 +9,11 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { BackupResult } from '../../core/backup/run.ts';
-import type { RestoredStep, RestorePlan, RestoreRunPhase, RestoreStep, SwapStep } from '../../core/restore/flow.ts';
-import type { Reconciliation } from '../../core/restore/run.ts';
+import type { RestorePlan, RestoreRunPhase, RestoreStep, SwapStep, TreeStep } from '../../core/restore/flow.ts';
+import type { Difference, Reconciliation } from '../../core/restore/run.ts';
 import { backup } from '../backup.ts';
 import { problemOf } from './problem.ts';
-import { stepOf, type RestoreRun } from './restoreRun.ts';
+import { databaseStepOf, treeStepsOf, type RestoreRun } from './restoreRun.ts';
 import {
   checkDatabase,
   createRoles,
@@ -23,6 +23,7 @@ import {
   releaseDatabase,
   restoreDatabase,
   swapDatabases,
+  treeSteps,
   undoSwap,
 } from './restoreSteps.ts';
 
@@ -31,36 +32,123 @@ import {
  * and what is in place is what was there before.
  */
 export async function performRestore(run: RestoreRun, show: () => void): Promise<void> {
-  const { plan, input } = run;
+  const { plan } = run;
   if (plan === undefined) throw new TypeError('what is restored was planned');
-  const step = stepOf(plan);
   if (plan.safetyBackup) await phase(run, show, 'safety backup', () => backUpBefore(run, plan));
   run.recoveryBegun = Date.now();
   try {
-    await attempt(run, 'What dead restores left could not be looked for', () => dropDead(step));
-    if (input.createRoles && plan.database && plan.database.createRoles.length > 0)
-      run.createdRoles = await phase(run, show, 'roles', () => createRoles(step));
-    await phase(run, show, 'restore', async () => {
-      run.restored = await restoreDatabase.executeWithOptions({ summary: `into ${step.database.target}` }, [step]);
-    });
-    const reconciled = await phase(run, show, 'reconcile', () => reconcileDatabase(step));
-    run.reconciliation = reconciled.reconciliation;
-    requireEqual(step, reconciled.reconciliation);
-    run.checks = await phase(run, show, 'checks', () => checkDatabase(step, step.database.target));
-    const { oid, oldOid } = reconciled;
-    if (step.database.replaces === undefined) await finishNew(run, { ...step, oid });
-    else if (oldOid === undefined) throw gone(step.database.replaces.name);
-    else await putInPlace(run, { ...step, oid, oldOid }, show);
+    const step = databaseStepOf(plan);
+    const database = step && (await makeDatabase(run, step, show));
+    const trees = treeStepsOf(plan);
+    for (const tree of trees) await phase(run, show, 'files', () => makeTree(run, plan, tree));
+    await putInPlace(run, { database, trees }, show);
     run.recoveryEnded = Date.now();
   } finally {
-    if (!run.inPlace && !run.released) {
-      if (!run.undone) run.phase = 'clean-up';
-      show();
-      await CancellationScope.nonCancellable(() =>
-        attempt(run, `The unfinished database ${step.database.target} may still be there`, () => dropUnfinished(step)),
-      );
-    }
+    await CancellationScope.nonCancellable(() => cleanUp(run, plan, show));
   }
+}
+
+/** What is left of it where it did not come to its end, and in any case what trees were unpacked in. */
+async function cleanUp(run: RestoreRun, plan: RestorePlan, show: () => void): Promise<void> {
+  const step = run.done ? undefined : databaseStepOf(plan);
+  run.phase = 'clean-up';
+  show();
+  if (step)
+    await attempt(run, `The unfinished database ${step.database.target} may still be there`, () =>
+      dropUnfinished(step),
+    );
+  for (const tree of treeStepsOf(plan))
+    await attempt(run, `Unfinished files of tree ${tree.place.tree} may still be there`, () =>
+      treeSteps(plan.files?.hostQueue ?? '').dropTree(tree),
+    );
+}
+
+/** A new database, equal to what was dumped, that still has its mark. */
+async function makeDatabase(run: RestoreRun, step: RestoreStep, show: () => void): Promise<SwapStep> {
+  const { target, replaces, createRoles: missing } = step.database;
+  await attempt(run, 'What dead restores left could not be looked for', () => dropDead(step));
+  if (run.input.createRoles && missing.length > 0)
+    run.createdRoles = await phase(run, show, 'roles', () => createRoles(step));
+  await phase(run, show, 'restore', async () => {
+    run.restored = await restoreDatabase.executeWithOptions({ summary: `into ${target}` }, [step]);
+  });
+  const { oid, oldOid, reconciliation } = await phase(run, show, 'reconcile', () => reconcileDatabase(step));
+  run.reconciliation = reconciliation;
+  requireEqual(step, reconciliation);
+  run.checks = await phase(run, show, 'checks', () => checkDatabase(step, target));
+  // A new one is there to be looked at, whatever it is like.
+  if (replaces === undefined) return { ...step, oid };
+  requirePassed(run, 'It was not put in place.');
+  if (oldOid === undefined) throw gone(replaces.name);
+  return { ...step, oid, oldOid };
+}
+
+/** An unpacked tree, equal to the archive. */
+async function makeTree(run: RestoreRun, { files }: RestorePlan, step: TreeStep): Promise<void> {
+  const { tree } = step.place;
+  const { restoreTree, compareTree } = treeSteps(files?.hostQueue ?? '');
+  const restored = await restoreTree.executeWithOptions({ summary: tree }, [step]);
+  const comparison = await compareTree.executeWithOptions({ summary: tree }, [step, restored.directory]);
+  run.trees.set(tree, { restored, comparison });
+  if (!comparison.equal)
+    throw unequal(`files of ${tree}`, step.backup.id, comparison.differenceCount, comparison.differences);
+}
+
+interface Made {
+  readonly database: SwapStep | undefined;
+  readonly trees: readonly TreeStep[];
+}
+
+/**
+ * Nothing interrupts it any more, until either everything that was restored is in place or everything that was there
+ * before; an abort that came in the last moment is heeded.
+ */
+async function putInPlace(run: RestoreRun, made: Made, show: () => void): Promise<void> {
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('Stopped on request.');
+  run.committed = true;
+  await CancellationScope.nonCancellable(async () => {
+    try {
+      await phase(run, show, 'swap', () => exchange(run, made));
+      if (made.database?.database.replaces) await checkInPlace(run, made.database, show);
+      if (made.database && !run.swapped) await releaseDatabase(made.database);
+      run.done = true;
+    } catch (error) {
+      run.problem ??= problemOf(error);
+      await phase(run, show, 'undo', () => takeBack(run, made));
+      throw error;
+    }
+  });
+}
+
+async function exchange(run: RestoreRun, { database, trees }: Made): Promise<void> {
+  if (database?.database.replaces) {
+    await swapDatabases(database);
+    run.swapped = true;
+  }
+  for (const step of trees) {
+    const { placeTree } = treeSteps(run.plan?.files?.hostQueue ?? '');
+    const placed = await placeTree.executeWithOptions({ summary: step.place.tree }, [step]);
+    run.trees.set(step.place.tree, { ...run.trees.get(step.place.tree), placed });
+  }
+}
+
+async function checkInPlace(run: RestoreRun, step: SwapStep, show: () => void): Promise<void> {
+  run.checks = await phase(run, show, 'checks', () => checkDatabase(step, step.database.name));
+  requirePassed(run, `The database of before is back in place as ${step.database.name}.`);
+}
+
+/** Also what failed half way: the answer that it was done may be what was lost. */
+async function takeBack(run: RestoreRun, { database, trees }: Made): Promise<void> {
+  run.undone = run.swapped || [...run.trees.values()].some(({ placed }) => placed);
+  for (const step of trees.toReversed())
+    await attempt(run, `The files of ${step.place.tree} could not be put back`, async () => {
+      await treeSteps(run.plan?.files?.hostQueue ?? '').takeBackTree(step);
+    });
+  if (database?.database.replaces)
+    await attempt(run, 'The swap could not be taken back', async () => {
+      await undoSwap(database);
+      run.swapped = false;
+    });
 }
 
 /** By the lock that the restore holds already. */
@@ -92,59 +180,23 @@ async function backUpBefore(run: RestoreRun, { source, id, safetyBackup }: Resto
   }
 }
 
-/** A check that does not pass keeps nobody from looking at a new database; it is only said. */
-async function finishNew(run: RestoreRun, step: RestoredStep): Promise<void> {
-  await toTheEnd(run, async () => {
-    await releaseDatabase(step);
-    run.released = true;
-  });
-}
-
-/** Nothing interrupts it any more; an abort that came in the last moment is heeded. */
-async function toTheEnd(run: RestoreRun, work: () => Promise<void>): Promise<void> {
-  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('Stopped on request.');
-  run.committed = true;
-  await CancellationScope.nonCancellable(work);
-}
-
-/** From here on nothing interrupts it until either database is in place for good. */
-async function putInPlace(run: RestoreRun, step: SwapStep, show: () => void): Promise<void> {
-  requirePassed(run, 'It was not put in place.');
-  await toTheEnd(run, async () => {
-    try {
-      await phase(run, show, 'swap', () => swapDatabases(step));
-      run.inPlace = true;
-      run.checks = await phase(run, show, 'checks', () => checkDatabase(step, step.database.name));
-      requirePassed(run, `The database of before is back in place as ${step.database.name}.`);
-    } catch (error) {
-      run.problem ??= problemOf(error);
-      await phase(run, show, 'undo', () => takeBack(run, step));
-      throw error;
-    }
-  });
-}
-
-/** Also where the swap failed: its answer may be what was lost. */
-async function takeBack(run: RestoreRun, step: SwapStep): Promise<void> {
-  const { inPlace } = run;
-  try {
-    await undoSwap(step);
-    run.inPlace = false;
-    run.undone = inPlace;
-  } catch (error) {
-    const { message, advice = '' } = problemOf(error);
-    run.warnings.push(`The swap could not be taken back: ${message}. ${advice}`);
-  }
-}
-
 function requireEqual({ backup: { id }, database: { target } }: RestoreStep, found: Reconciliation): void {
-  if (found.equal) return;
-  const named = found.differences
+  if (!found.equal) throw unequal(`database ${target}`, id, found.differenceCount, found.differences);
+}
+
+/** Says what is wrong by name: that a restore went wrong is no news without it. */
+function unequal(
+  what: string,
+  backupId: string,
+  count: number,
+  differences: readonly Difference[],
+): ApplicationFailure {
+  const named = differences
     .filter(({ severity }) => severity === 'difference')
     .slice(0, 10)
     .map((each) => `${each.kind} ${each.object}: ${each.what} ${each.expected} -> ${each.found}`);
-  throw ApplicationFailure.nonRetryable(
-    `What was restored of ${id} into ${target} is not what was dumped, in ${found.differenceCount} things: ${named.join('; ')}`,
+  return ApplicationFailure.nonRetryable(
+    `What was restored as ${what} is not what backup ${backupId} holds, in ${count} things: ${named.join('; ')}`,
     'RestoreFailed',
     { advice: 'Nothing was changed. Look at the differences, and restore another backup.' },
   );

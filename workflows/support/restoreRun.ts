@@ -1,9 +1,11 @@
-import type { StepProblem } from '../../core/backup/run.ts';
+import type { RestoringProgress, StepProblem } from '../../core/backup/run.ts';
 import type { RestoreRecord } from '../../core/catalog/restores.ts';
 import type { LockHolder } from '../../core/lockHolder.ts';
+import { partsOf } from '../../core/restore/flow.ts';
 import type {
   Abortion,
   Approval,
+  BackupToRestore,
   RestoreInput,
   RestorePlan,
   RestoreProgress,
@@ -11,10 +13,13 @@ import type {
   RestoreRunPhase,
   RestoreState,
   RestoreStep,
+  RestoredTreeResult,
+  TreeStep,
 } from '../../core/restore/flow.ts';
 import { keptDatabase } from '../../core/restore/names.ts';
-import type { Reconciliation, RestoredDatabase, RestoreDatabaseProgress } from '../../core/restore/run.ts';
+import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
 import type { CheckOutcome } from '../../core/restore/sqlChecks.ts';
+import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees.ts';
 
 /** What the workflow knows of its run while it runs. */
 export interface RestoreRun {
@@ -30,15 +35,16 @@ export interface RestoreRun {
   abortedBy?: Abortion;
   /** From here on neither an abort nor a cancellation is heeded: it is a matter of moments. */
   committed: boolean;
-  /** The restored database was put in place, and is there. */
-  inPlace: boolean;
-  /** It was there, and was taken back. */
+  /** The restored database is in place of the one before. */
+  swapped: boolean;
+  /** Something was put in place, and taken back. */
   undone: boolean;
-  /** A new database is whole and released. */
-  released: boolean;
+  /** Everything is where it belongs. */
+  done: boolean;
   safetyBackup?: { readonly workflowId: string; readonly id?: string };
-  restoring?: RestoreDatabaseProgress;
+  restoring?: RestoringProgress;
   restored?: RestoredDatabase;
+  readonly trees: Map<string, TreeRun>;
   createdRoles: readonly string[];
   reconciliation?: Reconciliation;
   checks: readonly CheckOutcome[];
@@ -50,6 +56,12 @@ export interface RestoreRun {
   readonly warnings: string[];
 }
 
+export interface TreeRun {
+  restored?: RestoredTree;
+  comparison?: TreeComparison;
+  placed?: PlacedTree;
+}
+
 export function beginRestore(id: string, input: RestoreInput, startedAt: Date): RestoreRun {
   return {
     id,
@@ -57,9 +69,10 @@ export function beginRestore(id: string, input: RestoreInput, startedAt: Date): 
     startedAt,
     phase: 'plan',
     committed: false,
-    inPlace: false,
+    swapped: false,
     undone: false,
-    released: false,
+    done: false,
+    trees: new Map(),
     createdRoles: [],
     checks: [],
     durations: {},
@@ -67,10 +80,19 @@ export function beginRestore(id: string, input: RestoreInput, startedAt: Date): 
   };
 }
 
-/** What the steps after the plan are told. */
-export function stepOf({ source, backup: { id, manifestSha256 }, copies, database }: RestorePlan): RestoreStep {
-  if (database === undefined) throw new TypeError('the plan restores a database');
-  return { source, backup: { id, manifestSha256 }, copies, database };
+/** What the steps after the plan are told that restore the database; undefined where none is restored. */
+export function databaseStepOf(plan: RestorePlan): RestoreStep | undefined {
+  return plan.database && { ...backupOf(plan), database: plan.database };
+}
+
+/** The same for each tree. */
+export function treeStepsOf(plan: RestorePlan): TreeStep[] {
+  const { trees = [], outsideLinks = false } = plan.files ?? {};
+  return trees.map(({ place }) => ({ ...backupOf(plan), place, outsideLinks }));
+}
+
+function backupOf({ source, backup: { id, manifestSha256 }, copies }: RestorePlan): BackupToRestore {
+  return { source, backup: { id, manifestSha256 }, copies };
 }
 
 export function progressOf(run: RestoreRun, now: number): RestoreProgress {
@@ -83,7 +105,7 @@ export function progressOf(run: RestoreRun, now: number): RestoreProgress {
     ...(plan && { plan }),
     ...(phase === 'approval' &&
       approvalUntil !== undefined && { approvalUntil: new Date(approvalUntil).toISOString() }),
-    ...(phase === 'restore' && restoring && { restoring }),
+    ...((phase === 'restore' || phase === 'files') && restoring && { restoring }),
     ...(phase === 'safety backup' && safetyBackup && { safetyBackup: safetyBackup.workflowId }),
     elapsed: now - startedAt.getTime(),
     warnings,
@@ -106,35 +128,53 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     ...(run.abortedBy && { abortedBy: run.abortedBy }),
     ...(run.safetyBackup?.id !== undefined && { safetyBackup: run.safetyBackup.id }),
     ...(restored && { backend: restored.backend }),
-    passedOver: [...(plan?.passedOver ?? []), ...(restored?.passedOver ?? [])],
+    passedOver: uniquely([
+      ...(plan?.passedOver ?? []),
+      ...(restored?.passedOver ?? []),
+      ...[...run.trees.values()].flatMap((tree) => tree.restored?.passedOver ?? []),
+    ]),
     createdRoles: run.createdRoles,
     ...(run.reconciliation && { reconciliation: run.reconciliation }),
     checks: run.checks,
     durations: { ...run.durations },
     ...(recoveryBegun !== undefined && recoveryEnded !== undefined && { recovery: recoveryEnded - recoveryBegun }),
-    ...(database && (run.inPlace || run.released) && { database: database.name }),
-    ...(replaces && run.inPlace && { kept: keptDatabase(replaces.name, replaces.keptAs, id) }),
+    ...(database && (run.swapped || run.done) && { database: database.name }),
+    trees: treeResults(run),
+    ...(replaces && run.swapped && { kept: keptDatabase(replaces.name, replaces.keptAs, id) }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }
 
-function stateOf({ input, inPlace, undone, released, checks, problem }: RestoreRun): RestoreState {
-  if (inPlace) return 'restored';
-  if (released) return checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
+function treeResults({ trees, done }: RestoreRun): RestoredTreeResult[] {
+  return [...trees.values()].flatMap(({ restored, comparison, placed }) =>
+    done && restored && comparison && placed ? [{ ...placed, restored, comparison }] : [],
+  );
+}
+
+function uniquely(passedOver: readonly PassedOver[]): PassedOver[] {
+  return passedOver.filter(
+    ({ backend, reason }, index) =>
+      passedOver.findIndex((each) => each.backend === backend && each.reason === reason) === index,
+  );
+}
+
+function stateOf({ input, swapped, undone, done, checks, problem }: RestoreRun): RestoreState {
+  if (done) return checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
+  // It could not be taken back.
+  if (swapped) return 'degraded';
   if (undone) return 'undone';
   return input.dryRun && problem === undefined ? 'planned' : 'failed';
 }
 
 /** What the catalog keeps of it; undefined for what was only looked at or misspelt. */
 export function recordOf(
-  { input, abortedBy, recoveryBegun, problem }: RestoreRun,
+  { input, abortedBy, recoveryBegun, problem, done }: RestoreRun,
   result: RestoreResult,
   run: { readonly workflowId: string; readonly runId: string },
   now: number,
 ): RestoreRecord | undefined {
   const { plan, durations, recovery, reconciliation } = result;
   if (input.dryRun || plan === undefined || problem?.type === 'InvalidInput') return undefined;
-  const succeeded = result.state === 'restored' || result.state === 'degraded';
   const aborted = abortedBy !== undefined || problem?.type === 'Cancelled';
   return {
     ...run,
@@ -143,10 +183,10 @@ export function recordOf(
     source: plan.source,
     backup: plan.backup.id,
     backend: result.backend,
-    parts: ['database'],
-    partial: input.tables !== undefined,
+    parts: partsOf(plan),
+    partial: input.tables !== undefined || input.paths !== undefined,
     target: plan.database?.name,
-    outcome: succeeded ? 'succeeded' : aborted ? 'aborted' : recoveryBegun === undefined ? 'refused' : 'failed',
+    outcome: done ? 'succeeded' : aborted ? 'aborted' : recoveryBegun === undefined ? 'refused' : 'failed',
     problem,
     startedAt: result.startedAt,
     endedAt: new Date(now).toISOString(),

@@ -1,0 +1,79 @@
+import { restoreServer } from '../config/open.ts';
+import type { Keys } from '../config/open.ts';
+import type { Configuration, SourceConfiguration } from '../config/schema.ts';
+import { findClientPrograms } from '../postgres/clients.ts';
+import type { Finding } from '../postgres/preflight.ts';
+import type { PlannedDatabase, RestoreInput } from './flow.ts';
+import { databaseNameWith } from './names.ts';
+import { preflightTarget } from './preflightTarget.ts';
+import { readDescription } from './readDescription.ts';
+import { lookAtReplaced, replacedFindings, type DatabaseInPlace } from './replaced.ts';
+import { chooseRestorePrograms } from './restorePrograms.ts';
+import type { ChosenBackup, RestoreScope } from './run.ts';
+import { resolveTables } from './selectTables.ts';
+
+/** A definition of every role of a server must not fill a history. */
+const MOST_ROLES = 200;
+
+export interface PlanDatabaseOptions {
+  readonly configuration: Configuration;
+  readonly source: SourceConfiguration;
+  readonly input: RestoreInput;
+  readonly chosen: ChosenBackup;
+  readonly keys: Keys;
+  readonly id: string;
+  readonly mark: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Looks what a restore would do on its server, and what stands in its way. Throws as `planRestore` says. */
+export async function planDatabase(
+  options: PlanDatabaseOptions,
+): Promise<{ database: PlannedDatabase; findings: Finding[] }> {
+  const { configuration, source, input, chosen, keys, id, mark, signal } = options;
+  const { manifest, copies } = chosen;
+  const server = await restoreServer(configuration, input.source);
+  const description = await readDescription(copies, manifest, await keys.opening(), signal);
+  const scope: RestoreScope = { noOwner: input.noOwner, noPrivileges: input.noPrivileges, tables: input.tables };
+  if (scope.tables) resolveTables(description.inventory, scope.tables);
+  const ownName = source.database?.name ?? '';
+  const inPlace = input.mode === 'replace' ? await lookAtReplaced(server, ownName, signal) : undefined;
+  const target = targetOf(input, ownName, inPlace !== undefined, id);
+  const { findings, createRoles, ...facts } = await preflightTarget({
+    manifest,
+    description,
+    server,
+    target,
+    mark,
+    clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
+    createRoles: input.createRoles,
+    ...(inPlace && { replaces: ownName }),
+    ...scope,
+    signal,
+  });
+  return {
+    database: {
+      server: `${server.host}:${server.port}`,
+      target,
+      name: inPlace ? ownName : target,
+      ...(inPlace && { replaces: replacedBy(inPlace, ownName, id) }),
+      bytes: manifest.database?.bytes ?? 0,
+      ...facts,
+      createRoles: createRoles.slice(0, MOST_ROLES),
+      scope,
+      jobs: input.jobs ?? source.restore.jobs,
+      mark,
+    },
+    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace) : [])],
+  };
+}
+
+/** Where nothing is in place there is nothing to swap: the database is made under its own name. */
+function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: boolean, id: string): string {
+  if (mode !== 'replace') return target ?? databaseNameWith(ownName, 'restored', id);
+  return inPlace ? databaseNameWith(ownName, 'restoring', id) : ownName;
+}
+
+function replacedBy({ bytes, sessions }: DatabaseInPlace, name: string, id: string) {
+  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id) };
+}

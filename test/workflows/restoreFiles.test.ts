@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterEach, before, beforeEach, test } from 'node:test';
+import { promisify } from 'node:util';
+import type { RestoreProgress } from '../../core/restore/flow.ts';
+import { createApplication, type Application } from '../support/application.ts';
+import { fileScope } from '../support/fileScope.ts';
+import { until } from '../support/processes.ts';
+import {
+  assertUntouched,
+  changeShop,
+  countCustomers,
+  dropRestored,
+  restore,
+  ROWS,
+  startRestore,
+} from '../support/restores.ts';
+import { fillSmallShop } from '../support/smallShop.ts';
+
+/** `restore` of file trees, alone and beside the database. */
+
+const scope = fileScope();
+let app: Application;
+const photo = () => join(app.trees.media, 'photos', 'photo.jpg');
+
+before(async () => {
+  app = await createApplication(scope);
+  await fillSmallShop(app);
+  await app.startWorker();
+  const { code, document } = await app.backup('shop');
+  assert.equal(code, 0, JSON.stringify(document));
+});
+
+beforeEach(async () => {
+  await changeShop(app);
+  await mkdir(dirname(photo()), { recursive: true });
+  await writeFile(photo(), 'spoilt');
+  await writeFile(join(app.trees.media, 'new.jpg'), 'new');
+});
+
+afterEach(async () => {
+  await dropRestored(app);
+  for (const name of await beside()) await rm(join(app.home, name), { recursive: true });
+  for (const name of await readdir(app.trees.media)) await rm(join(app.trees.media, name), { recursive: true });
+});
+
+test('mode files puts whole trees in place, keeps those of before, and says how to go back', async () => {
+  const { code, document } = await restore(app, 'latest', '--mode', 'files', '--files', 'media', '--confirm', 'media');
+  assert.equal(code, 0, JSON.stringify(document));
+  assert.equal(document.state, 'restored');
+  assert.ok(document.safetyBackup, 'a whole tree is backed up before');
+  assert.equal((await readFile(photo())).length, 50_000);
+  assert.deepEqual(await readdir(app.trees.media), ['photos']);
+  const [tree] = document.trees;
+  assert.equal(tree?.comparison.equal, true);
+  assert.deepEqual(await readdir(tree.keptAs[0] ?? ''), ['new.jpg', 'photos']);
+  await assertNothingUnfinished();
+  await assertUntouched(app, [app.database.name], 10);
+  await promisify(execFile)('sh', ['-ec', tree.goBack.join('\n')]);
+  assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
+});
+
+test('a single file is put in place alone, and the one of before is kept beside it', async () => {
+  const args = ['--mode', 'files', '--path', 'media/photos/photo.jpg', '--confirm', 'media'];
+  const { code, document } = await restore(app, 'latest', ...args);
+  assert.equal(code, 0, JSON.stringify(document));
+  assert.equal(document.safetyBackup, undefined);
+  assert.equal((await readFile(photo())).length, 50_000);
+  assert.equal(await readFile(join(app.trees.media, 'new.jpg'), 'utf8'), 'new');
+  assert.equal(await readFile(document.trees[0]?.keptAs[0] ?? '', 'utf8'), 'spoilt');
+  await assertNothingUnfinished();
+});
+
+test('database and files together: into new ones, and in place', async () => {
+  const beside = await restore(app, 'latest', '--files', 'media', 'config');
+  assert.equal(beside.code, 0, JSON.stringify(beside.document));
+  assert.equal(await countCustomers(app, beside.document.database), ROWS);
+  assert.deepEqual(
+    beside.document.trees.map(({ targets }) => targets[0]),
+    [app.trees.media, app.trees.config].map((path) => `${path}_restored_${beside.document.id}`),
+  );
+  assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
+  await dropRestored(app);
+
+  const args = ['--mode', 'replace', '--files', 'media', '--confirm', app.database.name];
+  const { code, document } = await restore(app, 'latest', ...args);
+  assert.equal(code, 0, JSON.stringify(document));
+  assert.equal(await countCustomers(app), ROWS);
+  assert.equal((await readFile(photo())).length, 50_000);
+  await assertNothingUnfinished();
+});
+
+test('[27] files that cannot be put in place take the database back with them', async () => {
+  const handle = await startRestore(app, {
+    source: 'shop',
+    mode: 'replace',
+    files: ['config', 'media'],
+    confirm: app.database.name,
+    safetyBackup: 'skip',
+  });
+  const plan = await until('the plan', async () => (await handle.query<RestoreProgress>('progress')).plan);
+  // The name under which the second tree is to be kept is taken when it comes to it.
+  await mkdir(`${app.trees.media}_before_${plan.id}`);
+  await assert.rejects(handle.result(), (error: Error) => {
+    assert.match(String(error.cause), /_before_/);
+    return true;
+  });
+  await assertUntouched(app, [app.database.name], 10);
+  assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
+  assert.equal(await readFile(join(app.trees.config, 'settings.ini'), 'utf8'), 'a = b\n');
+  assert.deepEqual(await beside(), [`media_before_${plan.id}`]);
+  await assertNothingUnfinished();
+});
+
+test('[26] what makes no sense is refused with exit code 2, and nothing is changed', async () => {
+  const cases: [string[], RegExp][] = [
+    [['--mode', 'files', '--files', 'medai'], /no file tree medai.*media/],
+    [['--mode', 'files', '--path', 'media'], /names no file/],
+    [['--mode', 'files', '--path', 'media/none.jpg', '--confirm', 'media'], /none\.jpg/],
+    [['--mode', 'files', '--confirm', 'config'], /confirm names config.*config,media/],
+    [['--mode', 'files', '--table', 'customers'], /restores no database/],
+    [['--mode', 'files', '--files', 'media', '--path', 'media/photos/photo.jpg'], /whole and in parts/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, document } = await restore(app, 'latest', ...args);
+    assert.equal(code, 2, JSON.stringify(document));
+    assert.match(`${document.error?.message} ${document.error?.advice}`, message);
+  }
+  assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
+  await assertNothingUnfinished();
+});
+
+async function beside(): Promise<string[]> {
+  return (await readdir(app.home)).filter((name) => /_(before|restored)_/.test(name));
+}
+
+async function assertNothingUnfinished(): Promise<void> {
+  const names = [...(await readdir(app.home)), ...(await readdir(app.trees.media))];
+  assert.deepEqual(
+    names.filter((name) => name.startsWith('.holdfast-')),
+    [],
+  );
+}
