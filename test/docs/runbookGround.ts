@@ -123,15 +123,7 @@ async function fillShop(app: Application, database: TestDatabase): Promise<void>
 async function configure(app: Application, server: { host: string; port: number }): Promise<string> {
   const keys = join(app.home, 'stick');
   await mkdir(keys);
-  const pair = (type: 'rsa' | 'ed25519') => {
-    const { privateKey, publicKey } =
-      type === 'rsa' ? generateKeyPairSync('rsa', { modulusLength: 3072 }) : generateKeyPairSync('ed25519');
-    return {
-      secret: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-      open: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    };
-  };
-  const [escrow, sign] = [pair('rsa'), pair('ed25519')];
+  const [escrow, sign] = [keyPair('rsa'), keyPair('ed25519')];
   await writeFile(join(keys, 'escrow.pem'), escrow.secret, { mode: 0o600 });
   await writeFile(join(keys, 'sign.pub.pem'), sign.open);
   const { shop } = app.settings.sources;
@@ -151,4 +143,13 @@ async function configure(app: Application, server: { host: string; port: number 
   Object.assign(plan, { backends: ['local', 'near'], copies: { required: 1 }, encryptTo: ['ops', 'escrow'] });
   await app.save();
   return keys;
+}
+
+function keyPair(type: 'rsa' | 'ed25519'): { secret: string; open: string } {
+  const { privateKey, publicKey } =
+    type === 'rsa' ? generateKeyPairSync('rsa', { modulusLength: 3072 }) : generateKeyPairSync('ed25519');
+  return {
+    secret: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    open: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
 }
