@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { addExamples } from '../examples.ts';
 import { addExtractOptions, extractFromCopies, type ExtractOptions } from '../extraction.ts';
 import { addKeyOption, addStorageOptions, type RecoverOptions } from '../recoverAccess.ts';
+import { addServerOptions, type ServerOptions } from '../serverOptions.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** For the day on which only a storage and a key are left: no configuration, no catalog, no Temporal, no worker. */
@@ -13,6 +14,7 @@ export function addRecoverCommand(program: Command, terminal: Terminal): void {
   addExamples(recover, [['holdfast recover list --local /mnt/copies', 'what is there']]);
   addList(recover, terminal);
   addExtract(recover, terminal);
+  addRestore(recover, terminal);
 }
 
 function addList(recover: Command, terminal: Terminal): void {
@@ -62,4 +64,57 @@ function addExtract(recover: Command, terminal: Terminal): void {
       }
     }),
   );
+}
+
+/** What `recover restore` is told beside where the copies and the server are. */
+export interface RestoreFlags {
+  readonly source?: string;
+  readonly before?: string;
+  readonly target?: string;
+  readonly table?: string[];
+  readonly createRoles?: true;
+  readonly owner: boolean;
+  readonly privileges: boolean;
+  readonly jobs: number;
+  readonly tree?: string;
+  readonly into?: string;
+}
+
+function addRestore(recover: Command, terminal: Terminal): void {
+  const restore = recover
+    .command('restore')
+    .description('restore a backup from a storage: its database into a new one, a file tree into a new directory')
+    .argument('<backup>', 'latest, the id of a backup, or the beginning of one')
+    .option('--source <name>', 'with latest: the source it is of')
+    .option('--before <time>', 'with latest: the newest that was sealed at or before this time');
+  addServerOptions(addKeyOption(addStorageOptions(restore)))
+    .option('--target <database>', 'name of the database to make')
+    .option('--table <name...>', 'only these tables, schema.table or table')
+    .option('--create-roles', 'create roles that the server lacks, as they were')
+    .option('--no-owner', 'let everything belong to the role that restores')
+    .option('--no-privileges', 'grant and revoke nothing')
+    .addOption(new Option('--jobs <number>', 'programs side by side').argParser(positive).default(2))
+    .option('--tree <name>', 'a file tree of the backup')
+    .option('--into <directory>', 'where the tree is to stand; must not exist yet');
+  addExamples(restore, [
+    [
+      'holdfast recover restore latest --source shop --local /mnt/copies --key escrow.pem --database-url postgresql://postgres@db --target shop --create-roles',
+      'the database',
+    ],
+    [
+      'holdfast recover restore 20261120T02 --local /mnt/copies --key escrow.pem --tree media --into /srv/shop/media',
+      'a file tree',
+    ],
+  ]);
+  restore.action(
+    terminal.action(async (backup: string, options: RecoverOptions & ServerOptions & RestoreFlags) => {
+      const { runRecovery } = await import('../runRecovery.ts');
+      return runRecovery(terminal, { ...options, backup });
+    }),
+  );
+}
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,2}$/.test(text)) throw new InvalidArgumentError('expected a number from 1 to 999.');
+  return Number(text);
 }

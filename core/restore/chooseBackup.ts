@@ -14,7 +14,7 @@ import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, Restore
  */
 export async function chooseBackup(options: ChooseBackupOptions): Promise<ChosenBackup> {
   const { wish, checkingKeys } = options;
-  if (checkingKeys.length === 0) throw noCheckingKey();
+  if (checkingKeys?.length === 0) throw noCheckingKey();
   const byTime = wish.backup === undefined || wish.backup === 'latest';
   const chosen = byTime ? await newest(options) : await byId(options, wish.backup);
   return fitting(chosen, wish);

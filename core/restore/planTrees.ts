@@ -144,17 +144,11 @@ function overlap(one: string, other: string): boolean {
   return one === other || one.startsWith(`${other}/`) || other.startsWith(`${one}/`);
 }
 
-const LONGEST_NAME = 255;
-
 async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   const root = await rootOf(place);
   for (const { live, keptAs, within } of targets) {
     if (within !== '') await missingAbove(root, within);
-    if (Buffer.byteLength(path.basename(keptAs)) > LONGEST_NAME)
-      findings.push(
-        failure('InvalidInput', `${path.basename(keptAs)} is too long for a name`, 'Restore with a shorter id.'),
-      );
     const obstacles = place.mode === 'beside' ? [live] : [keptAs];
     for (const obstacle of obstacles)
       if (await exists(obstacle))
@@ -203,7 +197,7 @@ async function spaceFindings(place: PlannedTree, part: ManifestPart, needed: Map
   const some = (place.paths?.length ?? 0) > 0;
   const finding = some
     ? warning(`${message}; a part of it may fit`, advice)
-    : failure('RestoreFailed', message, advice);
+    : failure('RefusedForSafety', message, advice);
   return { requiredBytes, freeBytes, findings: [finding] };
 }
 

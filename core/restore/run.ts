@@ -47,7 +47,8 @@ export interface ChooseBackupOptions {
   readonly wish: BackupWish;
   /** In the order of preference. */
   readonly copies: readonly RestoreCopy[];
-  readonly checkingKeys: readonly CheckingKey[];
+  /** Undefined: signatures are not checked, for the day on which no key is at hand that could. */
+  readonly checkingKeys: readonly CheckingKey[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -14,6 +14,9 @@ export interface TreeTarget {
   readonly within: string;
 }
 
+/** Of Linux's file systems, in bytes. */
+const LONGEST_NAME = 255;
+
 /** What a restore puts where. Throws InvalidInput for paths that are none. */
 export async function targetsOf(place: TreePlace): Promise<TreeTarget[]> {
   const root = await rootOf(place);
@@ -21,14 +24,20 @@ export async function targetsOf(place: TreePlace): Promise<TreeTarget[]> {
     throw new HoldfastError('InvalidInput', `${place.tree} cannot be restored to ${root} as ${place.id}`, {
       advice: 'Give the path of a directory below the root, and an id of letters, digits, - and _.',
     });
-  const kept = (live: string) => `${live}_before_${place.id}`;
+  const named = (live: string, what: string) => {
+    const name = `${live}_${what}_${place.id}`;
+    if (Buffer.byteLength(path.basename(name)) <= LONGEST_NAME) return name;
+    throw new HoldfastError('InvalidInput', `${path.basename(name)} is too long for a name`, {
+      advice: 'Restore with a shorter id.',
+    });
+  };
   if (isPartInPlace(place))
     return treePaths(place.paths ?? []).map((within) => {
       const live = path.join(root, within);
-      return { live, keptAs: kept(live), within };
+      return { live, keptAs: named(live, 'before'), within };
     });
-  const live = place.mode === 'beside' ? `${root}_restored_${place.id}` : root;
-  return [{ live, keptAs: kept(live), within: '' }];
+  const live = place.mode === 'beside' ? named(root, 'restored') : root;
+  return [{ live, keptAs: named(live, 'before'), within: '' }];
 }
 
 /** The directories between the root of a tree and a path in it, from the top. */

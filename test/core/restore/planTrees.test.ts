@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { before, test, type TestContext } from 'node:test';
+import type { TarProgram } from '../../../core/files/tarProgram.ts';
+import { planTrees } from '../../../core/restore/planTrees.ts';
+import { restoreTree } from '../../../core/restore/restoreTree.ts';
+import type { PlannedTree, PlanTreesOptions } from '../../../core/restore/trees.ts';
+import { temporaryDirectory, type Scope } from '../../support/directories.ts';
+import { mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
+import { requiredTar } from '../files/trees.ts';
+import { backUpTree, placeOf, type StoredTree } from './treeSupport.ts';
+
+let tar: TarProgram;
+before(async () => {
+  tar = await requiredTar();
+});
+
+async function scene(scope: Scope) {
+  const home = await temporaryDirectory(scope);
+  const path = join(home, 'media');
+  await mkdir(join(path, 'sub'), { recursive: true });
+  await writeFile(join(path, 'sub/file'), Buffer.alloc(3_000_000, 1));
+  return { home, path, backup: await backUpTree(scope, path, { tar }) };
+}
+
+/** What is mounted on a directory has to go before the directory. */
+function lastFirst(context: TestContext): Scope {
+  const releases: (() => Promise<unknown>)[] = [];
+  context.after(async () => {
+    for (const release of releases.toReversed()) await release();
+  });
+  return { after: (release) => void releases.push(release) };
+}
+
+async function planOne(backup: StoredTree, place: PlannedTree, other: Partial<PlanTreesOptions> = {}) {
+  const [plan] = await planTrees({ manifest: backup.manifest, trees: [place], tar, owners: true, ...other });
+  assert.ok(plan);
+  const failures = plan.findings.filter(({ severity }) => severity === 'failure').map(({ message }) => message);
+  const warnings = plan.findings.filter(({ severity }) => severity === 'warning').map(({ message }) => message);
+  for (const { advice } of plan.findings) assert.notEqual(advice, '');
+  return { plan, failures, warnings };
+}
+
+test('a plan says what goes where, what is kept, and how much it takes, and changes nothing', async (context) => {
+  const { home, path, backup } = await scene(context);
+  const { plan, failures, warnings } = await planOne(backup, placeOf(path));
+  assert.deepEqual([failures, warnings], [[], []]);
+  assert.deepEqual([plan.targets, plan.keptAs], [[path], [`${path}_before_r1`]]);
+  assert.deepEqual([plan.files, plan.bytes], [1, 3_000_000]);
+  assert.ok(plan.requiredBytes > 3_000_000 && plan.requiredBytes < 3_100_000);
+  assert.ok((plan.freeBytes ?? 0) > 0);
+  const beside = await planOne(backup, placeOf(path, { mode: 'beside' }));
+  assert.deepEqual([beside.plan.targets, beside.plan.keptAs], [[`${path}_restored_r1`], []]);
+  const some = await planOne(backup, placeOf(path, { paths: ['sub/file', 'sub/', 'gone/x'] }));
+  assert.deepEqual(some.plan.targets, [join(path, 'sub'), join(path, 'gone/x')]);
+  assert.deepEqual(some.plan.keptAs, [join(path, 'sub_before_r1')]);
+  assert.deepEqual(await readdir(home), ['media']);
+});
+
+test('[26] what stands in the way of a tree is said before anything changes', async (context) => {
+  const { home, path, backup } = await scene(context);
+  const failuresOf = async (place: PlannedTree, other: Partial<PlanTreesOptions> = {}) =>
+    (await planOne(backup, place, other)).failures.join('\n');
+  assert.match(await failuresOf(placeOf(path, { tree: 'logs' })), /has no part logs/);
+  assert.match(await failuresOf(placeOf(join(home, 'not/there'))), /home|not does not exist/);
+  assert.match(await failuresOf(placeOf(join(path, 'sub/file'))), /is no directory/);
+  assert.match(await failuresOf(placeOf('/')), /cannot be restored to \//);
+  assert.match(await failuresOf(placeOf(path, { id: '../x' })), /cannot be restored/);
+  assert.match(await failuresOf(placeOf(path, { id: 'x'.repeat(250) })), /too long for a name/);
+  assert.match(await failuresOf(placeOf(path, { paths: ['/etc/passwd'] })), /no path within a tree/);
+  assert.match(await failuresOf(placeOf(join(home, 'new'), { paths: ['a'] })), /nothing to put single files into/);
+  const own = { what: 'the storage local', path: join(path, 'copies') };
+  assert.match(await failuresOf(placeOf(path), { ownDirectories: [own] }), /the storage local in .* not apart/);
+  assert.match(await failuresOf(placeOf(path), { ownDirectories: [{ ...own, path: home }] }), /not apart/);
+  assert.equal(await failuresOf(placeOf(path), { ownDirectories: [{ ...own, path: `${path}2` }] }), '');
+  await mkdir(`${path}_before_r1`);
+  assert.match(await failuresOf(placeOf(path)), /media_before_r1 exists already/);
+  await mkdir(`${path}_restored_r1`);
+  assert.match(await failuresOf(placeOf(path, { mode: 'beside' })), /media_restored_r1 exists already/);
+  await symlink('sub', join(path, 'link'));
+  assert.match(await failuresOf(placeOf(path, { paths: ['link/file'] })), /link is a symbolic link/);
+});
+
+test('what a restore of the same mark has begun is no obstacle', async (context) => {
+  const { path, backup } = await scene(context);
+  const place = placeOf(path, { mode: 'beside' });
+  await restoreTree({ ...backup, tar, place });
+  await mkdir(`${path}_restored_r1`);
+  assert.deepEqual((await planOne(backup, place)).failures, []);
+  assert.equal((await planOne(backup, { ...place, mark: 'test/2' })).failures.length, 1);
+});
+
+test('[26] mount points, small disks and read-only ones are found', { skip: noMounts }, async (context) => {
+  const scope = lastFirst(context);
+  const { home, path, backup } = await scene(scope);
+  const disk = join(home, 'disk');
+  await mkdir(disk);
+  const mounted = mountSmallDisk(scope, disk, 4);
+  const failuresOf = async (place: PlannedTree) => (await planOne(backup, place)).failures.join('\n');
+  assert.match(await failuresOf(placeOf(disk)), /is a mount point, which cannot be renamed/);
+  assert.equal(await failuresOf(placeOf(disk, { mode: 'beside' })), '');
+  assert.equal(await failuresOf(placeOf(disk, { paths: ['sub/file'] })), '');
+  assert.match((await planOne(backup, placeOf(home))).warnings.join(), /a file system is mounted at .*disk, inside/);
+  await symlink(disk, join(path, 'elsewhere'));
+  const both = [placeOf(join(disk, 'one')), placeOf(join(disk, 'two'))];
+  const [one, two] = await planTrees({ manifest: backup.manifest, trees: both, tar, owners: true });
+  assert.deepEqual(one?.findings, []);
+  assert.match(two?.findings[0]?.message ?? '', /needs 2.* beside the 2.* of other trees, 4.* are free/);
+  await writeFile(join(disk, 'filler'), Buffer.alloc(2_000_000));
+  assert.match(await failuresOf(placeOf(join(disk, 'one'))), /media needs .* in .*disk, 2.* are free/);
+  const some = await planOne(backup, placeOf(disk, { paths: ['sub/file'] }));
+  assert.deepEqual(some.failures, []);
+  assert.match(some.warnings.join(), /a part of it may fit/);
+  mounted.makeReadOnly();
+  assert.match(await failuresOf(placeOf(join(disk, 'one'))), /may not write to/);
+  assert.deepEqual(await readdir(dirname(path)), ['disk', 'media']);
+});
+
+test('what cannot be restored as it was is a warning', async (context) => {
+  const { path, backup } = await scene(context);
+  const place = { ...placeOf(path), exclude: ['*.gz'] };
+  const { failures, warnings } = await planOne(backup, place, { tar: undefined, owners: false });
+  assert.deepEqual(failures, []);
+  assert.match(warnings.join('\n'), /belong to the user of this process[^]*no GNU tar[^]*excludes \(\*\.gz\)/);
+});
