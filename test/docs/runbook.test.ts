@@ -98,6 +98,7 @@ test('All files', async () => {
   assert.equal(await readFile(join(kept, 'photos', 'photo.jpg'), 'utf8'), 'spoilt');
   await follow('Going back to the files of before');
   assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
+  await writeFile(photo(), 'a photo');
 });
 
 test('[25] Temporal lost', async () => {
