@@ -31,17 +31,17 @@ export const healCopyStep = (dependencies: Dependencies) => async (context: Step
     },
     onDamaged: (name: string, problem: string) => void damaged.set(name, problem),
   };
-  const healing = await healCopy(options).catch(async (error: unknown) => {
+  try {
+    const healing = await healCopy(options);
+    const { outcome, from, objects, bytes } = healing;
+    dependencies.log.info(
+      { backup: location.backup, backend, condition, outcome, from, objects, bytes },
+      'a copy is whole',
+    );
+    return healing;
+  } finally {
     await tellOfDamage(dependencies, context, location.backup, damaged);
-    throw error;
-  });
-  await tellOfDamage(dependencies, context, location.backup, damaged);
-  const { outcome, from, objects, bytes } = healing;
-  dependencies.log.info(
-    { backup: location.backup, backend, condition, outcome, from, objects, bytes },
-    'a copy is whole',
-  );
-  return healing;
+  }
 };
 
 /** What was found wrong on the way counts like any other look at a copy; the run then looks again, and heals it too. */

@@ -185,10 +185,14 @@ function saysNothingAboutOthers(error: unknown): error is HoldfastError {
 }
 
 function noGoodCopy(copies: readonly CopyToTry[], failures: readonly unknown[]): HoldfastError {
-  return new HoldfastError('ObjectDamaged', `None of ${copies.length} copies can be used`, {
-    advice: 'Mend what is said of each copy above, or choose another backup with `holdfast list`.',
-    cause: failures[0],
-  });
+  return new HoldfastError(
+    'ObjectDamaged',
+    copies.length === 1 ? 'The only copy cannot be used' : `None of ${copies.length} copies can be used`,
+    {
+      advice: 'Mend what is said of each copy above, or choose another backup with `holdfast list`.',
+      cause: failures[0],
+    },
+  );
 }
 
 /** Newer releases of pg_restore read every older archive. */

@@ -1,5 +1,5 @@
 import { HoldfastError } from '../core/errors.ts';
-import { formatBytes, formatDuration } from '../core/format.ts';
+import { formatBytes, formatCount, formatDuration } from '../core/format.ts';
 import type { HealedCopy, HealProgress, HealResult } from '../core/heal/run.ts';
 import type { ProgressView } from './progress.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
@@ -27,7 +27,7 @@ export function complaintAbout({ state, lost, copies }: HealResult): HoldfastErr
 export function describeHealResult(result: HealResult, terminal: Terminal): string {
   const { source, state, backups, copiesLookedAt, copies, waiting } = result;
   const rest = waiting ? '; the run goes on by itself' : '';
-  const head = `Heal of ${source}: ${terminal.paint(COLOURS[state], state)}, ${backups} backups with ${copiesLookedAt} copies looked at${rest}`;
+  const head = `Heal of ${source}: ${terminal.paint(COLOURS[state], state)}, ${formatCount(backups, 'backup')} with ${formatCount(copiesLookedAt, 'copy', 'copies')} looked at${rest}`;
   const table = terminal.table(
     ['BACKUP', 'COPY ON', 'WAS', 'NOW', 'FROM', 'WRITTEN', 'PROVEN', 'TIME'],
     copies.map(rowOf),

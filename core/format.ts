@@ -31,3 +31,8 @@ export function formatAge(time: string, now: Date): string {
 export function formatRatio(original: number | undefined, stored: number | undefined): string {
   return original === undefined || stored === undefined || stored === 0 ? '-' : (original / stored).toFixed(2);
 }
+
+/** How many of a thing: `1 backup`, `3 copies`. `many` is the plural where it is not made with an s. */
+export function formatCount(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

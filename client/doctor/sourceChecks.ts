@@ -2,7 +2,7 @@ import { databaseAccess } from '../../core/config/open.ts';
 import type { Configuration, DatabaseConfiguration, FileTreeConfiguration } from '../../core/config/schema.ts';
 import { inspectTree } from '../../core/files/inspectTree.ts';
 import { inspectDatabase } from '../../core/postgres/preflight.ts';
-import { formatBytes } from '../../core/format.ts';
+import { formatBytes, formatCount } from '../../core/format.ts';
 import { failure, ok, warning, type Check } from './finding.ts';
 
 /** What would keep each source's database and trees from being backed up, and the grant or step that mends it. */
@@ -36,7 +36,7 @@ function treeCheck(source: string, tree: string, settings: FileTreeConfiguration
       const found = findings.map(({ level, message, advice }) =>
         level === 'failed' ? failure(message, advice) : warning(message, advice),
       );
-      return found.length > 0 ? found : [ok(`${settings.path}: ${files} files, ${formatBytes(bytes)}`)];
+      return found.length > 0 ? found : [ok(`${settings.path}: ${formatCount(files, 'file')}, ${formatBytes(bytes)}`)];
     },
   };
 }

@@ -18,9 +18,9 @@ export function checkSpoolLimit({ spool, plans }: CheckableConfiguration): Parti
       },
     ],
   });
-  if (limit < 2 * segmentSize) return tooSmall(2, '');
   const [name, widest] = Object.entries(plans).toSorted(([, left], [, right]) => right.jobs - left.jobs)[0] ?? [];
-  if (widest === undefined || limit >= segmentsNeeded(widest.jobs) * segmentSize) return {};
+  if (widest === undefined) return limit < 2 * segmentSize ? tooSmall(2, '') : {};
+  if (limit >= segmentsNeeded(widest.jobs) * segmentSize) return {};
   return tooSmall(segmentsNeeded(widest.jobs), `, for plan ${name} with jobs: ${widest.jobs}`);
 }
 

@@ -202,7 +202,7 @@ async function pause(signal: AbortSignal): Promise<void> {
 function nobodyTakes(spool: Spool): HoldfastError {
   return new HoldfastError(
     'SpoolFailed',
-    `The spool at ${spool.path} reached its limit of ${spool.limit} bytes, and no backend is being sent what it holds.`,
+    `The spool at ${spool.path} reached its limit of ${formatBytes(spool.limit)}, and no backend is being sent what it holds.`,
     { advice: 'Look at why the uploads ended, or raise spool.limit.', retryable: false },
   );
 }
@@ -212,7 +212,7 @@ function nobodyMoves(spool: Spool, racing: readonly Standing[], patience: number
   const beside = others > 0 ? ` Other backups hold ${formatBytes(others)} of it.` : '';
   return new HoldfastError(
     'SpoolFailed',
-    `The spool at ${spool.path} reached its limit of ${spool.limit} bytes, and ${names} took nothing for ` +
+    `The spool at ${spool.path} reached its limit of ${formatBytes(spool.limit)}, and ${names} took nothing for ` +
       `${formatDuration(patience)}.${beside}`,
     { advice: 'Look at why the storage takes nothing, or raise spool.limit.', retryable: false },
   );

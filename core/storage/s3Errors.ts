@@ -202,7 +202,7 @@ function meaningOf(error: unknown, doing: S3Action): Meaning {
   return {
     type: 'BackendUnreachable',
     what: status === undefined ? 'the service cannot be reached' : `the service fails with status ${status}`,
-    advice: 'Check the endpoint and the network; it is tried again.',
+    advice: 'Check the endpoint and the network.',
   };
 }
 

@@ -1,4 +1,4 @@
-import { formatBytes } from '../../core/format.ts';
+import { formatBytes, formatCount } from '../../core/format.ts';
 import type { HealProgress, HealResult } from '../../core/heal/run.ts';
 
 /** The heal's story for the Web UI, in the Markdown that its current details show. */
@@ -13,7 +13,7 @@ export function describeHeal(progress: HealProgress, end?: HealResult): string {
     }
     lines.push('');
   } else if (end?.state === 'whole') {
-    lines.push(`Every copy is whole: ${end.copiesLookedAt} of ${end.backups} backups.`, '');
+    lines.push(`Every copy is whole: ${end.copiesLookedAt} of ${formatCount(end.backups, 'backup')}.`, '');
   }
   for (const { backend, problem } of progress.silent) lines.push(`- ${backend} does not answer: ${inCell(problem)}`);
   for (const { reason } of end?.lost ?? []) lines.push(`- ${inCell(reason)}`);

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from '../../core/format.ts';
+import { formatBytes, formatCount, formatDuration } from '../../core/format.ts';
 import type { SweepReport, SweepRules } from '../../core/sweep/run.ts';
 
 /** A sweep's story for the Web UI, in the Markdown that its current details show. */
@@ -17,7 +17,7 @@ export function describeSweep(
     ...reports.flatMap(({ place, swept, kept, problems }) => [
       ...swept.map(
         ({ folder, objects, uploads, bytes }) =>
-          `- ${place}: ${dryRun ? 'would remove' : 'removed'} ${folder}, ${objects} objects (${formatBytes(bytes)}), ${uploads} uploads`,
+          `- ${place}: ${dryRun ? 'would remove' : 'removed'} ${folder}, ${formatCount(objects, 'object')} (${formatBytes(bytes)}), ${formatCount(uploads, 'upload')}`,
       ),
       ...kept.map(({ folder, why }) => `- ${place}: kept ${folder}: ${why}`),
       ...problems.map((problem) => `- ${place}: ${problem}`),

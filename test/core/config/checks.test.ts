@@ -240,7 +240,7 @@ const MISTAKES: readonly (readonly [string, (configuration: Spoilable) => void, 
   [
     'a spool that cannot hold two segments',
     (c) => Object.assign(c.spool, { limit: '15MiB' }),
-    /^spool\.limit: expected at least 16\.0 MiB, 2 segments of 8\.00 MiB$/,
+    /^spool\.limit: expected at least 32\.0 MiB, 4 segments of 8\.00 MiB, for plan daily with jobs: 1$/,
   ],
   [
     'a spool too small for the parts that are written at once',
