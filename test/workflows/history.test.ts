@@ -9,6 +9,7 @@ import { loadWorkflowBundle } from '../../worker/workflowBundle.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { largestPayload } from '../support/history.ts';
+import { dropRestored, restore } from '../support/restores.ts';
 import { fillSmallShop } from '../support/smallShop.ts';
 
 /** Temporal replays a run's history whenever another worker takes the run over: it must fit the code, and stay small. */
@@ -35,6 +36,17 @@ test('a backup keeps its history under 300 events and each payload under 100 KB,
   const largest = largestPayload(history);
   assert.ok(largest > 1_000 && largest < 100_000, `${largest} bytes`);
   await Worker.runReplayHistory({ workflowBundle }, history, document.workflowId);
+});
+
+test('a restore keeps its history under 150 events and each payload under 100 KB, and replays', async () => {
+  const { code, document } = await restore(app, 'latest', '--mode', 'replace', '--confirm', app.database.name);
+  assert.equal(code, 0, JSON.stringify(document));
+  const history = await (await app.temporal()).workflow.getHandle(document.workflowId).fetchHistory();
+  const events = history.events?.length ?? 0;
+  assert.ok(events > 50 && events < 150, `${events} events`);
+  assert.ok(largestPayload(history) < 100_000);
+  await Worker.runReplayHistory({ workflowBundle }, history, document.workflowId);
+  await dropRestored(app);
 });
 
 test('a verification replays', async () => {
@@ -75,6 +87,8 @@ const released = {
   'backup-0.1.0': 'backup-shop',
   'backup-degraded-0.1.0': 'backup-shop',
   'heal-0.1.0': 'heal-shop@holdfast',
+  'restore-0.1.0': 'restore-shop',
+  'restore-replace-0.1.0': 'restore-shop',
 };
 for (const [name, workflowId] of Object.entries(released)) {
   test(`the history of a released version replays: ${name}`, async () => {

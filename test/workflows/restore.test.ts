@@ -4,7 +4,7 @@ import { WorkflowFailedError, WorkflowUpdateFailedError, type WorkflowHandle } f
 import { ApplicationFailure } from '@temporalio/common';
 import { listBackups } from '../../core/catalog/read.ts';
 import { recentRestores } from '../../core/catalog/restores.ts';
-import type { RestoreResult } from '../../core/restore/flow.ts';
+import type { RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
@@ -190,6 +190,36 @@ test('a dry run ends with the plan, and changes nothing', async () => {
   const result = (await handle.result()) as RestoreResult;
   assert.equal(result.state, 'planned');
   assert.match(result.plan?.approval.why ?? '', /confirm does not say so/);
+  await assertUntouched(app, [app.database.name], 10);
+});
+
+test('[7] what is not what was dumped is never put in place, and every difference is named', async () => {
+  const handle = await startRestore(app, {
+    source: 'shop',
+    mode: 'replace',
+    confirm: app.database.name,
+    safetyBackup: 'skip',
+  });
+  const ended = failureOf(handle);
+  const name = await until(
+    'the plan',
+    async () => (await handle.query<RestoreProgress>('progress')).plan?.database?.target,
+  );
+  await until('a row that nobody dumped', async () => {
+    const added = querySession({ ...app.database, name }, (client) =>
+      client.query("insert into customers values (-1, 'x')"),
+    );
+    return added.then(
+      () => true,
+      () => undefined,
+    );
+  });
+  const { type, message, details } = await ended;
+  assert.equal(type, 'RestoreFailed');
+  assert.match(message, /table public\.customers: rows 5000 -> 5001/);
+  const [result] = details as [RestoreResult];
+  assert.equal(result.state, 'failed');
+  assert.equal(result.reconciliation?.equal, false);
   await assertUntouched(app, [app.database.name], 10);
 });
 

@@ -74,12 +74,12 @@ test('a single file is put in place alone, and the one of before is kept beside 
 });
 
 test('database and files together: into new ones, and in place', async () => {
-  const beside = await restore(app, 'latest', '--files', 'media', 'config');
-  assert.equal(beside.code, 0, JSON.stringify(beside.document));
-  assert.equal(await countCustomers(app, beside.document.database), ROWS);
+  const intoNew = await restore(app, 'latest', '--files', 'media', 'config');
+  assert.equal(intoNew.code, 0, JSON.stringify(intoNew.document));
+  assert.equal(await countCustomers(app, intoNew.document.database), ROWS);
   assert.deepEqual(
-    beside.document.trees.map(({ targets }) => targets[0]),
-    [app.trees.media, app.trees.config].map((path) => `${path}_restored_${beside.document.id}`),
+    intoNew.document.trees.map(({ targets }) => targets[0]),
+    [app.trees.media, app.trees.config].map((path) => `${path}_restored_${intoNew.document.id}`),
   );
   assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
   await dropRestored(app);

@@ -35,7 +35,7 @@ before(async () => {
   role = `owner_${database.name}`;
   await fillSmallShop(app);
   await runSql(database, `create role ${role}; create table owned (id int); alter table owned owner to ${role}`);
-  scope.after(() => onServer(`drop role if exists ${role}`));
+  scope.after(() => runSql(database, `drop owned by ${role}; drop role ${role}`));
   const { shop } = settings.sources;
   const own = shop?.database;
   assert.ok(shop && own);
@@ -199,13 +199,11 @@ describe('copies that are not good', () => {
 });
 
 test('[26] a safety backup that fails keeps everything as it is, unless it is done without', async () => {
-  const copies = join(app.home, 'copies');
-  const { plans } = app.settings;
-  assert.ok(plans?.['shop']);
-  // Both storages it needs are away, and the one that is read from is not.
-  const broken = { ...plans['shop'], backends: ['gone', 'lost'], copies: { required: 1 } };
-  const gone = { type: 'local' as const, path: join(copies, 'no', 'such', 'directory') };
-  Object.assign(app.settings.backends, { gone, lost: gone });
+  const { plans, backends } = app.settings;
+  assert.ok(plans?.['shop'] && backends.near?.type === 's3');
+  // The storage that is read from answers, the one to write to does not.
+  backends['away'] = { ...backends.near, bucket: 'no-such-bucket' };
+  const broken = { ...plans['shop'], backends: ['away'], copies: { required: 1 } };
   Object.assign(plans, { shop: broken });
   await withOtherQueue(async () => {
     const args = [backup, ...shop, '--backend', 'near', '--mode', 'replace', '--confirm', app.database.name];

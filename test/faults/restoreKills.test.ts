@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, test } from 'node:test';
+import { Client } from 'pg';
+import { codeOf, messageOf } from '../../core/errors.ts';
+import type { RestoreResult } from '../../core/restore/flow.ts';
+import { onServer } from '../core/restore/support.ts';
+import { createApplication, type Application } from '../support/application.ts';
+import type { Scope } from '../support/directories.ts';
+import { descendantsOf, until } from '../support/processes.ts';
+import {
+  assertUntouched,
+  changeShop,
+  countCustomers,
+  databasesOf,
+  dropRestored,
+  restore,
+  ROWS,
+  startRestore,
+} from '../support/restores.ts';
+import { seededRandom } from '../soak/random.ts';
+import { stepsOf } from '../support/runs.ts';
+import { fillSmallShop } from '../support/smallShop.ts';
+import { superviseWorker, type SupervisedWorker } from '../support/supervisedWorker.ts';
+
+/** kill -9 in the middle of a restore that replaces: the database of before is in place, or the restored one. */
+
+/** Most of a test's time is Temporal waiting for a heartbeat. */
+const PATIENCE = { timeout: 590_000 };
+const KILLS = 10;
+const STEPS = ['planRestore', 'restoreDatabase', 'reconcileDatabase', 'checkDatabase', 'swapDatabases'] as const;
+/** True only before the swap. */
+const BEFORE_THE_SWAP = { name: 'not yet in place', sql: `select current_database() ~ '_restoring_'` };
+
+interface Ground {
+  readonly app: Application;
+  readonly worker: SupervisedWorker;
+}
+
+// Each of the many workers of a test is ended with the process.
+process.setMaxListeners(100);
+
+describe('the worker is killed at random instants', { concurrency: 3 }, () => {
+  const grounds = {
+    'of replacing, after a safety backup': { safetyBackup: 'required', checks: [], ends: 'restored', rows: ROWS },
+    'of replacing': { safetyBackup: 'skip', checks: [], ends: 'restored', rows: ROWS },
+    'of replacing and going back': { safetyBackup: 'skip', checks: [BEFORE_THE_SWAP], ends: 'undone', rows: 10 },
+  } as const;
+  for (const [what, { safetyBackup, checks, ends, rows }] of Object.entries(grounds)) {
+    test(`[27] ${what}: one of the two is always in place, and nothing is left`, PATIENCE, async (t) => {
+      const { app, worker } = await prepare(t, { checks: [...checks] });
+      const { name } = app.database;
+      const random = seededRandom(rows + checks.length + safetyBackup.length);
+      const service = watchService(app);
+      for (let kills = 0; kills < KILLS;) {
+        await changeShop(app);
+        const handle = await startRestore(app, { source: 'shop', mode: 'replace', confirm: name, safetyBackup });
+        const result = resultOf(handle);
+        for (const step of [STEPS[Math.floor(random() * STEPS.length)] ?? 'swapDatabases', undefined]) {
+          if (step !== undefined) await seen(app, handle.workflowId, step);
+          await sleep(random() * (step === undefined ? 3_000 : 300));
+          worker.killOnly();
+          await worker.restart();
+          kills += 1;
+        }
+        const { state, kept, problem } = await result;
+        assert.equal(state, ends, problem?.message);
+        assert.deepEqual(await databasesOf(app), [name, ...(kept ? [kept.name] : [])]);
+        assert.equal(await countCustomers(app), rows);
+        await dropRestored(app);
+      }
+      assert.deepEqual(await service.end(), []);
+      const again = await restore(app, 'latest');
+      assert.equal(again.document.database !== undefined, true, JSON.stringify(again.document));
+      await dropRestored(app);
+    });
+  }
+});
+
+test(
+  '[27] a pg_restore that is killed is no harm: the run goes on, or ends with everything as it was',
+  PATIENCE,
+  async (t) => {
+    const { app, worker } = await prepare(t);
+    const handle = await startRestore(app, {
+      source: 'shop',
+      mode: 'replace',
+      confirm: app.database.name,
+      safetyBackup: 'skip',
+    });
+    const result = resultOf(handle);
+    const [victim] = await until('pg_restore', async () => {
+      const running = (await descendantsOf(worker.current.pid)).filter(({ name }) => name === 'pg_restore');
+      return running.length > 0 ? running : undefined;
+    });
+    process.kill(victim?.pid ?? 0, 'SIGKILL');
+    const { state, kept } = await result;
+    if (state === 'restored') assert.equal(await countCustomers(app), ROWS);
+    else await assertUntouched(app, [app.database.name], 10);
+    assert.deepEqual(await databasesOf(app), [app.database.name, ...(kept ? [kept.name] : [])]);
+    await dropRestored(app);
+  },
+);
+
+test(
+  '[27] what a run left that was ended by force, its worker with it, is dropped by the next restore',
+  PATIENCE,
+  async (t) => {
+    const { app, worker } = await prepare(t);
+    const handle = await startRestore(app, {
+      source: 'shop',
+      mode: 'replace',
+      confirm: app.database.name,
+      safetyBackup: 'skip',
+    });
+    await until('the unfinished database', async () => ((await databasesOf(app)).length > 1 ? true : undefined));
+    worker.killOnly();
+    await handle.terminate('by force');
+    await until('the end of its sessions', async () => {
+      const [row] = await onServer(
+        `select count(*)::int as sessions from pg_stat_activity where datname ~ '^${app.database.name}_restoring_'`,
+      );
+      return row?.['sessions'] === 0 ? true : undefined;
+    });
+    assert.equal((await databasesOf(app)).length, 2);
+    await worker.restart();
+    const { code, document } = await restore(app, 'latest');
+    assert.equal(code, 0, JSON.stringify(document));
+    await assertUntouched(app, [app.database.name, document.database ?? ''], 10);
+    await dropRestored(app);
+  },
+);
+
+async function prepare(scope: Scope, changes: object = {}): Promise<Ground> {
+  const app = await createApplication(scope);
+  await fillSmallShop(app);
+  Object.assign(app.settings.sources, { shop: { ...app.settings.sources['shop'], ...changes } });
+  await app.save();
+  const worker = await superviseWorker(app);
+  const { code, document } = await app.backup('shop', '--kind', 'database');
+  assert.equal(code, 0, JSON.stringify(document));
+  await changeShop(app);
+  return { app, worker };
+}
+
+async function seen(app: Application, workflowId: string, step: string): Promise<void> {
+  await until(
+    `the step ${step}`,
+    async () => {
+      const steps = await stepsOf(app, workflowId);
+      return steps.some(({ name }) => name === step || name === 'recordRestore') ? true : undefined;
+    },
+    120_000,
+  );
+}
+
+/** A failed run's result is its failure's detail. */
+async function resultOf(handle: Awaited<ReturnType<typeof startRestore>>): Promise<RestoreResult> {
+  try {
+    return (await handle.result()) as RestoreResult;
+  } catch (error) {
+    const cause = (error as { cause?: { details?: RestoreResult[] } }).cause;
+    if (!cause?.details?.[0]) throw error;
+    return cause.details[0];
+  }
+}
+
+/** Connects to the database in place without a pause, and notes whenever there is neither of the two. */
+function watchService({ database }: Application) {
+  const over = new AbortController();
+  const outages: string[] = [];
+  const { host, port, user, password, name } = database;
+  const connectOnce = async () => {
+    const client = new Client({ host, port, user, password, database: name });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      const { rows } = await client.query<{ count: number }>('select count(*)::int from customers');
+      if (![10, ROWS].includes(rows[0]?.count ?? -1)) outages.push(`${rows[0]?.count} rows`);
+      return true;
+    } catch (error) {
+      // Ended by the swap, in the middle of the query or of connecting: that is announced.
+      if (['57P01', '57P03'].includes(codeOf(error) ?? '') || /terminated/.test(messageOf(error))) return true;
+      return messageOf(error);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  };
+  const watching = (async () => {
+    while (!over.signal.aborted) {
+      const first = await connectOnce();
+      // Who was waiting for the renaming to end is told that the name just changed; whoever comes next finds it.
+      const then = first === true ? true : await connectOnce();
+      if (then !== true) outages.push(then);
+      await sleep(5);
+    }
+  })();
+  return {
+    end: async () => {
+      over.abort();
+      await watching;
+      return outages;
+    },
+  };
+}
