@@ -78,6 +78,7 @@ const notCarried = z.strictObject({
     'invalid index',
     'security label',
     'security label of database',
+    'object in a system schema',
     'order of columns',
     'owner of extension',
     'options of user mapping',

@@ -2,10 +2,12 @@ import type pg from 'pg';
 import type { NotCarried } from './inventorySchema.ts';
 import { DUMPED_RELATION, USER_RELATION } from './relations.ts';
 
+const FIRST_USER_OID = 16384;
+
 /**
  * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):
  * state of replication, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
- * indexes that failed to be built, owners of extensions. Security labels are in it and load only where their provider is
+ * indexes that failed to be built, what somebody made in pg_catalog, owners of extensions. Security labels are in it and load only where their provider is
  * loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts them there).
  */
 export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
@@ -37,6 +39,15 @@ export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
       select 'order of columns', format('%I.%I', n.nspname, c.relname)
         from moved join pg_class c on c.oid = moved.relation join pg_namespace n on n.oid = c.relnamespace
        where ${DUMPED_RELATION}
+      union all
+      select 'object in a system schema', identity.type || ' ' || identity.identity
+        from (select 'pg_proc'::regclass as classid, oid, pronamespace as namespace from pg_proc
+              union all select 'pg_class'::regclass, oid, relnamespace from pg_class where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+              union all select 'pg_type'::regclass, oid, typnamespace from pg_type t where typtype in ('d', 'e', 'r') or (typtype = 'b' and typelem = 0)
+              union all select 'pg_operator'::regclass, oid, oprnamespace from pg_operator) o
+       cross join lateral pg_identify_object(o.classid, o.oid, 0) identity
+       where o.oid >= ${FIRST_USER_OID} and o.namespace::regnamespace::text in ('pg_catalog', 'information_schema')
+         and not exists (select from pg_depend d where d.classid = o.classid and d.objid = o.oid and d.deptype in ('e', 'i'))
       union all
       select 'owner of extension', concat_ws(', ', quote_ident(e.extname), quote_ident(r.rolname))
         from pg_extension e join pg_roles r on r.oid = e.extowner where not r.rolsuper

@@ -77,6 +77,7 @@ test('what no dump carries is listed by name', async (context) => {
     `grant create on database ${source.name} to ${owner.user}; set role ${owner.user}; create extension citext; reset role;
      create table elder (id int); create table heir (own text) inherits (elder); alter table elder add late int; create table grandchild () inherits (heir);
      insert into heir (id, own, late) values (1, 'x', 2); create foreign data wrapper w; create server s foreign data wrapper w; create foreign table far (id int) server s;
+     create function pg_catalog.holdfast_test(int) returns int language sql as 'select $1'; create type pg_catalog.holdfast_test as enum ('a');
      create table doubled (v int); insert into doubled values (1), (1)`,
   );
   await assert.rejects(runSql(source, 'create unique index concurrently broken on doubled (v)'));
@@ -86,6 +87,8 @@ test('what no dump carries is listed by name', async (context) => {
   assert.deepEqual(differences, []);
   assert.deepEqual(notCarried, [
     'invalid index public.broken was not usable at the source and is not restored',
+    'object in a system schema function pg_catalog.holdfast_test(integer) is in no dump: make it again, in a schema of your own',
+    'object in a system schema type pg_catalog.holdfast_test is in no dump: make it again, in a schema of your own',
     'order of columns public.grandchild changes in a restore, inherited ones come first: let statements name their columns',
     'order of columns public.heir changes in a restore, inherited ones come first: let statements name their columns',
     `owner of extension citext, ${owner.user} is not restored: the extension belongs to the role that restores`,

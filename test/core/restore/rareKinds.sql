@@ -48,3 +48,6 @@ create function app.watch() returns event_trigger language plpgsql as 'begin end
 comment on sequence app.free is 's'; comment on materialized view app.grouped_rows is 'm'; comment on column app.parted_1.note is 'of a partition'; comment on procedure app.moved(int) is 'p'; comment on type app.shell is 'nothing yet'; comment on collation "C" is null; comment on constraint taken on app.keyed is 'k'; comment on text search dictionary app.dictionary is 'd'; comment on text search template app.template is 't';
 alter schema app owner to pg_database_owner; alter view app.local owner to pg_monitor; alter function app.atomic(int) owner to pg_monitor; alter type app.grown owner to pg_monitor;
 grant truncate, references, trigger on app.base to pg_monitor, public; grant all on function app.series(int) to pg_monitor with grant option;
+-- Granted by others than the owner, and on what every database has
+grant usage on schema app to pg_monitor, pg_read_all_stats; grant select on app.base to pg_monitor with grant option; set role pg_monitor; grant select on app.base to pg_read_all_stats; reset role;
+revoke execute on function pg_catalog.pg_sleep(double precision) from public; grant execute on function pg_catalog.pg_sleep(double precision) to pg_monitor; revoke select on pg_catalog.pg_user from public; grant select (rolname) on pg_catalog.pg_authid to pg_monitor;
