@@ -7,9 +7,12 @@ import type { RestoreScope } from './run.ts';
 import { commentOn, markedComment, requireOwn, type NewDatabase } from './targetDatabase.ts';
 
 export interface DatabaseProperties {
-  /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them. */
+  /**
+   * ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them. And the owner: only as
+   * such may a role own what is in the schema public.
+   */
   readonly parameters: readonly string[];
-  /** Owner, privileges, connection limit, comment. */
+  /** Privileges, connection limit, comment. */
   readonly others: readonly string[];
   readonly warnings: readonly string[];
 }
@@ -89,7 +92,7 @@ async function inOneTransaction(
 }
 
 function isParameter(text: string): boolean {
-  return /^ALTER (DATABASE|ROLE) .* SET /s.test(text);
+  return /^ALTER (DATABASE|ROLE) .* SET |^ALTER DATABASE\s+OWNER TO /s.test(text);
 }
 
 function isLeftOut(text: string, { noOwner = false, noPrivileges = false }: RestoreScope): boolean {

@@ -72,6 +72,52 @@ describe('into a new database', () => {
   });
 });
 
+test('the backup that was made before a restore is never the latest, and is restored by its id', async () => {
+  const { name } = app.database;
+  const first = await restore(app, backup, '--mode', 'replace', '--confirm', name);
+  assert.equal(first.code, 0, JSON.stringify(first.document));
+  const { document } = await restore(app, 'latest', '--dry-run');
+  assert.notEqual(document.plan?.backup.id, first.document.safetyBackup);
+  const back = await restore(app, first.document.safetyBackup ?? '', '--target', `${name}_back`);
+  // The check wants more customers than there were then.
+  assert.equal(back.code, 3, JSON.stringify(back.document));
+  assert.equal(await countCustomers(app, `${name}_back`), 10);
+});
+
+test('[25] a restore needs no catalog', async () => {
+  const { catalog } = app.settings;
+  const url = await app.writeSecret('no-catalog', 'postgresql://nobody@127.0.0.1:1/none');
+  app.settings.catalog = { url };
+  try {
+    await withSettings({}, async () => {
+      const { name } = app.database;
+      const { code, document } = await restore(app, backup, '--mode', 'replace', '--confirm', name);
+      assert.equal(code, 0, JSON.stringify(document));
+      assert.equal(await countCustomers(app), ROWS);
+    });
+  } finally {
+    app.settings.catalog = catalog;
+    await app.save();
+  }
+});
+
+test('once the swap has begun it is too late to abort or to cancel, and the restore goes to its end', async () => {
+  const slow = `select true from pg_sleep(case when ${BEFORE_THE_SWAP.replace('select ', '')} then 0 else 5 end)`;
+  await withSettings({ checks: [{ name: 'slow', sql: slow }] }, async () => {
+    const handle = await startRestore(app, {
+      source: 'shop',
+      mode: 'replace',
+      confirm: app.database.name,
+      safetyBackup: 'skip',
+    });
+    await until('the swap', async () => ((await countCustomers(app).catch(() => 0)) === ROWS ? true : undefined));
+    await assertRefusedUpdate(handle, 'abort', { by: 'Ada' }, /too late/);
+    await handle.cancel();
+    assert.equal(((await handle.result()) as RestoreResult).state, 'restored');
+    assert.equal(await countCustomers(app), ROWS);
+  });
+});
+
 describe('in place of the one there is', () => {
   test('it is swapped in, the one of before is kept, backed up, and can be gone back to', async () => {
     const { name } = app.database;
@@ -252,6 +298,27 @@ describe('a check of the source that does not pass', () => {
       assert.equal(await countCustomers(app, document.database), ROWS);
     });
   });
+});
+
+// The last one: the newest backup is another one from here on.
+test('one table, and what it needs, goes into a new database', async () => {
+  await runSql(app.database, 'create table orders as select 1 as id');
+  try {
+    const other = await app.backup('shop', '--kind', 'database');
+    const { code, document } = await restore(app, other.document.id, '--table', 'orders');
+    assert.equal(code, 3, 'the check wants customers');
+    assert.equal(document.reconciliation?.equal, true);
+    await querySession({ ...app.database, name: document.database ?? '' }, async (client) => {
+      const { rows } = await client.query(
+        `select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace`,
+      );
+      assert.deepEqual(rows, [{ relname: 'orders' }]);
+    });
+    const [recorded] = await app.useCatalog((catalog) => recentRestores(catalog, { limit: 1 }));
+    assert.deepEqual([recorded?.outcome, recorded?.partial, recorded?.backup], ['succeeded', true, other.document.id]);
+  } finally {
+    await runSql(app.database, 'drop table orders');
+  }
 });
 
 /** A worker of its own with other settings of the source, while the first one is away. */

@@ -218,6 +218,46 @@ test('[26] a safety backup that fails keeps everything as it is, unless it is do
   });
 });
 
+test('[26] a role that is no superuser replaces a database, with the rights that the guide names and not without', async () => {
+  const owned = await createDatabase(scope);
+  const [owner, restorer] = [`keeper_${owned.name}`, `restorer_${owned.name}`];
+  await runSql(
+    owned,
+    `create role ${owner}; create role ${restorer} login password 'restorer';
+     alter database ${owned.name} owner to ${owner}; set role ${owner}; create table kept as select 1 as id`,
+  );
+  scope.after(async () => {
+    for (const { datname } of await onServer(
+      `select datname from pg_database where starts_with(datname, '${owned.name}')`,
+    ))
+      await onServer(`drop database "${String(datname)}" with (force)`);
+    await onServer(`drop role ${owner}, ${restorer}`);
+  });
+  const { sources, plans } = app.settings;
+  const own = sources['shop']?.database;
+  assert.ok(own && plans?.['shop']);
+  const password = await app.writeSecret('restorer', 'restorer');
+  Object.assign(sources, { owned: { database: { ...own, name: owned.name }, restore: { user: restorer, password } } });
+  Object.assign(plans, { owned: { ...plans['catalog'], source: 'owned' } });
+  await withOtherQueue(async () => {
+    assert.equal((await app.backup('owned')).code, 0);
+    const args = ['latest', '--source', 'owned', '--mode', 'replace', '--confirm', owned.name];
+    const refused = await restore(app, ...args);
+    assert.equal(refused.code, 4, JSON.stringify(refused.document));
+    assert.match(refused.document.error?.message ?? '', /may not create databases.*cannot give.*may not rename/s);
+    await onServer(`alter role ${restorer} createdb`);
+    await onServer(`grant ${owner} to ${restorer}; grant pg_signal_backend to ${restorer}`);
+    await runSql(owned, 'insert into kept values (2)');
+    const { code, document } = await restore(app, ...args);
+    assert.equal(code, 0, JSON.stringify(document));
+    assert.equal(document.reconciliation?.equal, true);
+    const [row] = await onServer(
+      `select pg_get_userbyid(datdba) as owner from pg_database where datname = '${owned.name}'`,
+    );
+    assert.equal(row?.['owner'], owner);
+  });
+});
+
 /** A worker that has another key under this name. */
 async function withoutKey(name: string, value: string, use: () => Promise<void>): Promise<void> {
   const file = join(app.home, 'secrets', name);
