@@ -1,6 +1,8 @@
 import type { BackupStep } from '../core/backup/run.ts';
 import type { BackupSteps } from './backupSteps.ts';
 import type { Dependencies } from './dependencies.ts';
+import * as drill from './drill.ts';
+import type { DrillSteps } from './drillSteps.ts';
 import { dumpStep } from './dump.ts';
 import { findSourcesStep, findWoundsStep, healCopyStep, noteHealingStep, startHealStep } from './heal.ts';
 import type { HealSteps } from './healSteps.ts';
@@ -31,7 +33,7 @@ const STUBBORN = () => ({ patience: 10 * 60_000, firstPause: 1_000, longestPause
 /** Every activity a worker offers, over the dependencies it was built with. */
 export function createActivities(
   dependencies: Dependencies,
-): BackupSteps & HealSteps & LockSteps & RestoreSteps & RestoreTreeSteps & SweepSteps & VerifySteps {
+): BackupSteps & DrillSteps & HealSteps & LockSteps & RestoreSteps & RestoreTreeSteps & SweepSteps & VerifySteps {
   const { stopping } = dependencies;
   const long = { handOver: 'atOnce' } as const;
   // A copy that is nearly there is worth waiting for its storage, as long as the plan says.
@@ -77,6 +79,13 @@ export function createActivities(
     healCopy: activity(healCopyStep(dependencies), { ...long, tries: SHORT }),
     noteHealing: activity(noteHealingStep(dependencies), { tries: SHORT }),
     startHeal: activity(startHealStep(dependencies), { tries: SHORT }),
+    chooseDrill: activity(drill.chooseDrillStep(dependencies), { tries: SHORT }),
+    drillDatabase: activity(drill.drillDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
+    drillTree: activity(drill.drillTreeStep(dependencies), { ...long, tries: READ_BACK }),
+    removeDrillDatabase: activity(drill.removeDrillDatabaseStep(dependencies), { tries: STUBBORN }),
+    removeDrillTrees: activity(drill.removeDrillTreesStep(dependencies), { tries: STUBBORN }),
+    findDrillRemnants: activity(drill.findDrillRemnantsStep(dependencies), { tries: SHORT }),
+    recordDrill: activity(drill.recordDrillStep(dependencies), { tries: SHORT }),
     findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
     planRestore: activity(restore.planRestoreStep(dependencies), { tries: SHORT }),
     createRoles: activity(restore.createRolesStep(dependencies), { tries: SHORT }),

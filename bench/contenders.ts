@@ -50,7 +50,7 @@ export async function measureCompression(servers: Servers, database: string, lev
   return Math.max(one, other) / Math.min(one, other);
 }
 
-function pgDump({ postgres }: Servers, database: string): string {
+export function pgDump({ postgres }: Servers, database: string): string {
   const program = join(postgres.binDirectory, 'pg_dump');
   return `${program} -h ${postgres.host} -p ${postgres.port} -U ${postgres.user} -d ${database}`;
 }

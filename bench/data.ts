@@ -138,8 +138,17 @@ export async function prepareDatabase(
 
 /** A new database without any table. */
 export async function recreateDatabase(servers: Servers, name: string): Promise<void> {
-  await administer(servers, `drop database if exists ${name} with (force)`);
+  await dropDatabase(servers, name);
   await administer(servers, `create database ${name}`);
+}
+
+export async function dropDatabase(servers: Servers, name: string): Promise<void> {
+  await administer(servers, `drop database if exists ${name} with (force)`);
+}
+
+/** One statement in the maintenance database. */
+export async function administer(servers: Servers, statement: string): Promise<void> {
+  await withClient(servers, 'postgres', (client) => client.query(statement));
 }
 
 async function fill(servers: Servers, database: string, size: number): Promise<void> {
@@ -175,10 +184,6 @@ async function databaseExists(servers: Servers, name: string): Promise<boolean> 
     const { rowCount } = await client.query('select from pg_database where datname = $1', [name]);
     return rowCount === 1;
   });
-}
-
-async function administer(servers: Servers, statement: string): Promise<void> {
-  await withClient(servers, 'postgres', (client) => client.query(statement));
 }
 
 async function withClient<T>(servers: Servers, database: string, work: (client: Client) => Promise<T>): Promise<T> {

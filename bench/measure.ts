@@ -11,9 +11,11 @@ export interface Sample {
   readonly storedBytes?: number;
   /** CPU seconds by process. */
   readonly cpu: Readonly<Record<string, number>>;
-  /** Holdfast only: seconds of `seconds` in which copies were read back. */
+  /** Holdfast only: seconds of `seconds` in which copies were read back, or what was restored was reconciled. */
   readonly verifySeconds?: number;
-  /** Holdfast only: the worker's resident memory in bytes, just before the run and at its highest during it. */
+  /** Holdfast's restores only: seconds of each phase. */
+  readonly phaseSeconds?: Readonly<Record<string, number>>;
+  /** Holdfast only: its process's resident memory in bytes, just before the run and at its highest during it. */
   readonly memory?: { readonly before: number; readonly peak: number };
 }
 

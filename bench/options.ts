@@ -22,7 +22,7 @@ export const USAGE = `npm run bench -- [--size 1GB] [--runs 3] [--level 1] [--on
   --size       of the database that is made, or used again from an earlier run
   --runs       of each contender, in turn; medians are shown
   --level      zstd level on both sides
-  --only       only contenders whose name contains this, e.g. holdfast or pg_dump
+  --only       only contenders whose name contains this, e.g. holdfast, pg_dump or restore
   --save       write bench/results/<date>-<size>.md
   --profile    write a CPU profile of the worker into bench/work/`;
 

@@ -1,14 +1,18 @@
 import { PARALLEL, PIPE, PLAIN } from './contenders.ts';
 import { HOLDFAST, holdfastName } from './holdfastContenders.ts';
-import { median, type Measurement, type Sample } from './measure.ts';
-
-/** A target of the design's section 14 that this run can judge. */
-interface Verdict {
-  readonly target: string;
-  readonly measured: string;
-  /** Empty where the design sets no limit and only wants the price shown. */
-  readonly verdict: 'ok' | 'missed' | 'not measured' | '';
-}
+import type { Measurement } from './measure.ts';
+import {
+  atLeast,
+  atMost,
+  cpuText,
+  fixed,
+  middle,
+  priceOf,
+  ratio,
+  table,
+  verdictTable,
+  type Verdict,
+} from './reportTable.ts';
 
 const MIB = 2 ** 20;
 
@@ -20,10 +24,7 @@ export function createReport(measurements: readonly Measurement[], databaseBytes
       ['contender', 'median s', 'all s', 'MB/s of database', 'stored MB', 'verify s', 'memory over idle MiB', 'CPU s'],
       measurements.map((each) => measurementRow(each, databaseBytes, idle)),
     ),
-    table(
-      ['target', 'measured', ''],
-      judge(measurements, idle).map(({ target, measured, verdict }) => [target, measured, verdict]),
-    ),
+    verdictTable(judge(measurements, idle)),
   ].join('\n\n');
 }
 
@@ -57,19 +58,6 @@ function idleMemory(measurements: readonly Measurement[]): number {
   return Math.min(...memoryOf(measurements).map(({ before }) => before));
 }
 
-function cpuText(measurement: Measurement): string {
-  const names = Object.keys(measurement.samples[0]?.cpu ?? {});
-  return names
-    .map(
-      (name) =>
-        `${name} ${fixed(
-          middle(measurement, (sample) => sample.cpu[name]),
-          1,
-        )}`,
-    )
-    .join(', ');
-}
-
 function judge(measurements: readonly Measurement[], idle: number): Verdict[] {
   const find = (name: string) => measurements.find((each) => each.name === name && each.samples.length > 0);
   const seconds = (name: string) => middle(find(name), (sample) => sample.seconds);
@@ -93,44 +81,4 @@ function judge(measurements: readonly Measurement[], idle: number): Verdict[] {
     priceOf('price of fingerprints against counts', price('threeCounts')),
     priceOf('with verification against the pipe', ratio(seconds(three), seconds(PIPE))),
   ];
-}
-
-function atMost(target: string, value: number | undefined, limit: number, unit = 'x'): Verdict {
-  return verdictOf(target, value, unit, value !== undefined && value <= limit);
-}
-
-function atLeast(target: string, value: number | undefined, limit: number): Verdict {
-  return verdictOf(target, value, 'x', value !== undefined && value >= limit);
-}
-
-function verdictOf(target: string, value: number | undefined, unit: string, reached: boolean): Verdict {
-  if (value === undefined) return { target, measured: '', verdict: 'not measured' };
-  return { target, measured: `${fixed(value, 2)} ${unit}`, verdict: reached ? 'ok' : 'missed' };
-}
-
-function priceOf(target: string, value: number | undefined): Verdict {
-  return { target, measured: value === undefined ? '' : `${fixed(value, 2)} x`, verdict: '' };
-}
-
-function ratio(one: number | undefined, other: number | undefined): number | undefined {
-  return one === undefined || other === undefined || other === 0 ? undefined : one / other;
-}
-
-function middle(
-  measurement: Measurement | undefined,
-  value: (sample: Sample) => number | undefined,
-): number | undefined {
-  return median((measurement?.samples ?? []).map(value).filter((each) => each !== undefined));
-}
-
-function fixed(value: number | undefined, digits: number): string {
-  return value === undefined ? '' : value.toFixed(digits);
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [tableLine(head), tableLine(head.map(() => '---')), ...rows.map(tableLine)].join('\n');
-}
-
-function tableLine(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`;
 }

@@ -1,7 +1,9 @@
 import type { CatalogedBackup, CopyRecord, VerificationRecord } from '../core/catalog/record.ts';
 import type { Manifest, ManifestPart } from '../core/repository/manifest.ts';
+import type { RestoreRecord } from '../core/catalog/restores.ts';
 import { describeState, paintState, sumOf } from './backupTable.ts';
 import { formatBytes, formatDuration, formatRatio } from '../core/format.ts';
+import { describeRestores } from './restoreHistory.ts';
 import type { Terminal } from './terminal.ts';
 
 type Field = readonly [string, string | undefined];
@@ -11,6 +13,7 @@ export function describeCataloged(
   terminal: Terminal,
   backup: CatalogedBackup,
   verifications: readonly VerificationRecord[],
+  restores: readonly RestoreRecord[] = [],
 ): string {
   const run = fields([
     ['backup', backup.id],
@@ -18,12 +21,14 @@ export function describeCataloged(
     ['reason', backup.problem?.message],
     ['started', backup.startedAt],
     ['ended', backup.endedAt],
+    ['restored', backup.restoredAt],
     ['took', formatDuration(Date.parse(backup.endedAt) - Date.parse(backup.startedAt))],
     ['workflow', backup.workflowId && `${backup.workflowId} (run ${backup.runId ?? 'unknown'})`],
   ]);
   const { manifest } = backup;
   const what = manifest ? manifestSections(terminal, manifest) : [fields(identity(backup))];
-  return [run, copies(terminal, backup.copies), looks(terminal, verifications), ...what]
+  const recovered = restores.length === 0 ? '' : describeRestores(restores, terminal);
+  return [run, copies(terminal, backup.copies), looks(terminal, verifications), recovered, ...what]
     .filter((section) => section !== '')
     .join('\n\n');
 }

@@ -4,7 +4,7 @@ import type { Manifest } from '../core/repository/manifest.ts';
 import { formatAge, formatBytes, formatRatio } from '../core/format.ts';
 import type { Style, Terminal } from './terminal.ts';
 
-const HEAD = ['ID', 'SOURCE', 'KIND', 'TIER', 'STATE', 'AGE', 'SIZE', 'RATIO', 'COPIES'];
+const HEAD = ['ID', 'SOURCE', 'KIND', 'TIER', 'STATE', 'AGE', 'SIZE', 'RATIO', 'RESTORED', 'COPIES'];
 
 const STATE_STYLES: Readonly<Record<string, Style>> = {
   verified: 'green',
@@ -47,6 +47,8 @@ export function describeCatalogList(
     formatAge(backup.startedAt, new Date()),
     formatBytes(backup.storedBytes),
     formatRatio(backup.originalBytes, backup.storedBytes),
+    // When a drill last recovered all of it.
+    backup.restoredAt === undefined ? '-' : `${formatAge(backup.restoredAt, new Date())} ago`,
     backup.copies.map((copy) => `${copy.backend} ${describeCopyState(copy)}`).join(', ') || '-',
   ]);
   const reasons = backups.flatMap((backup) =>
@@ -67,6 +69,7 @@ export function describeRepository(terminal: Terminal, backend: string, reposito
     formatAge(manifest.startedAt, new Date()),
     formatBytes(sumOf(manifest, 'storedBytes')),
     formatRatio(sumOf(manifest, 'originalBytes'), sumOf(manifest, 'storedBytes')),
+    '-',
     backend,
   ]);
   const table = rows.length === 0 ? `No readable backup on ${backend}.` : terminal.table(HEAD, rows);

@@ -4,6 +4,7 @@ import { HoldfastError } from '../core/errors.ts';
 import { addBackupCommand } from './commands/backup.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addDrillCommand } from './commands/drill.ts';
 import { addExtractCommand } from './commands/extract.ts';
 import { addHealCommand } from './commands/heal.ts';
 import { addListCommand } from './commands/list.ts';
@@ -58,6 +59,7 @@ export function buildProgram(terminal: Terminal): Command {
   addWorkerCommand(program, terminal);
   addBackupCommand(program, terminal);
   addVerifyCommand(program, terminal);
+  addDrillCommand(program, terminal);
   addRestoreCommand(program, terminal);
   addSweepCommand(program, terminal);
   addStorageCommand(program, terminal);

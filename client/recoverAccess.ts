@@ -21,7 +21,7 @@ export interface RecoverOptions {
   readonly s3Provider?: Provider;
   readonly s3PathStyle?: boolean;
   readonly key?: readonly string[];
-  readonly verifyKey?: string;
+  readonly verifyKey?: readonly string[];
 }
 
 const PROVIDERS = ['aws', 'r2', 'b2', 'generic'] as const;
@@ -41,15 +41,23 @@ export function addStorageOptions(command: Command): Command {
     )
     .option('--s3-path-style', 'put the bucket into the path (default with an endpoint)')
     .option('--no-s3-path-style', 'put the bucket into the host name (default for aws)')
-    .option('--verify-key <file>', 'public half of the signing key, PEM; without it signatures are not checked');
+    .option(
+      '--verify-key <file>',
+      'public half of a signing key, PEM; can be given several times; without it signatures are not checked',
+      several,
+    );
 }
 
 export function addKeyOption(command: Command): Command {
   return command.option(
     '--key <file>',
     'key that opens it: a raw AES key file or an RSA private key in PEM; can be given several times',
-    (file: string, before: readonly string[] | undefined) => [...(before ?? []), file],
+    several,
   );
+}
+
+function several(file: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), file];
 }
 
 /** The storage that the options name. Throws InvalidInput unless they name exactly one. */
@@ -84,13 +92,14 @@ export async function recoverBackend(options: RecoverOptions, environment: NodeJ
   });
 }
 
-/** The key that checks signatures; undefined, with a loud warning, when none is given. */
+/** The keys that check signatures; undefined, with a loud warning, when none is given. */
 export async function recoverCheckingKeys(
   options: RecoverOptions,
   terminal: Terminal,
 ): Promise<CheckingKey[] | undefined> {
-  if (options.verifyKey !== undefined) {
-    return [loadCheckingKey((await readKeyFile(options.verifyKey)).toString('utf8'), options.verifyKey)];
+  const { verifyKey: files } = options;
+  if (files !== undefined) {
+    return Promise.all(files.map(async (file) => loadCheckingKey((await readKeyFile(file)).toString('utf8'), file)));
   }
   terminal.warn(
     'SIGNATURES ARE NOT CHECKED: anybody who could write to this storage could have made these manifests. ' +

@@ -64,7 +64,10 @@ export function startFormLink(
 ): string | undefined {
   const base = configuration.temporal.uiUrl ?? guessUi(target.address);
   if (base === undefined) return undefined;
-  const values = new URLSearchParams({ workflowType, taskQueue: configuration.temporal.taskQueue, ...run });
+  const values = new URLSearchParams({ workflowType, taskQueue: configuration.temporal.taskQueue });
+  // Not all of it: who asks may hand in more than the form knows.
+  values.set('workflowId', run.workflowId);
+  if (run.runId !== undefined) values.set('runId', run.runId);
   return `${base.replace(/\/$/, '')}/namespaces/${target.namespace}/workflows/start-workflow?${values.toString()}`;
 }
 

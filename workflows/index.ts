@@ -1,4 +1,5 @@
 export { backup } from './backup.ts';
+export { drill } from './drill.ts';
 export { heal } from './heal.ts';
 export { recordBackup } from './recordBackup.ts';
 export { restore } from './restore.ts';

@@ -20,6 +20,7 @@ import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 import { describeSweep } from './support/sweepDetails.ts';
+import { sweepDrills } from './support/sweepDrills.ts';
 
 const { assignSweep } = proxyActivities<SweepSteps>({
   ...takenOver,
@@ -31,8 +32,8 @@ const { sweepBackend } = proxyActivities<SweepSteps>({ ...takenOver, ...longRunn
 const progressQuery = defineQuery<SweepProgress>('progress');
 
 /**
- * Removes what dead runs left: in the spool of one host, and on backends uploads under way and objects without a
- * manifest. What a run under way may write is never touched. A place that cannot be swept makes the result `degraded`;
+ * Removes what dead runs left: in the spool of one host, on backends uploads under way and objects without a
+ * manifest, and where drills try things out. What a run under way may write is never touched. A place that cannot be swept makes the result `degraded`;
  * the next sweep tries again.
  */
 export async function sweep(input: unknown): Promise<SweepResult> {
@@ -61,6 +62,7 @@ export async function sweep(input: unknown): Promise<SweepResult> {
   };
   const all = await Promise.all([
     sweepPlace('spool', () => sweepSpool.executeWithOptions({ summary: 'the spool' }, [rules])),
+    sweepPlace('drills', () => sweepDrills(rules, spoolQueue)),
     ...backends.map((backend) =>
       sweepPlace(`backend ${backend}`, () =>
         sweepBackend.executeWithOptions({ summary: `on ${backend}` }, [{ ...rules, backend }]),

@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import type { VerifySteps } from '../activities/verifySteps.ts';
 import type { ProgressReport } from '../core/backup/run.ts';
+import type { BackupLocation } from '../core/repository/layout.ts';
 import { formatBytes, formatDuration } from '../core/format.ts';
 import {
   VERIFY_INPUT_EXAMPLE,
@@ -21,6 +22,7 @@ import {
 } from '../core/verification/run.ts';
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
+import { drillCopies } from './support/drillCopies.ts';
 import { startHeal } from './support/startHeal.ts';
 import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 
@@ -65,14 +67,15 @@ export async function verify(input: unknown): Promise<VerifyResult> {
   const assignment = await find(request);
   found.assignment = assignment;
   const { location, depth, backends } = assignment;
-  await Promise.all(
-    backends.map(async (backend) => {
-      verdicts.set(backend, await lookAt({ location, depth, backend }));
-      show();
-    }),
-  );
+  const take = (verdict: CopyVerdict) => {
+    verdicts.set(verdict.backend, verdict);
+    show();
+  };
+  const untold =
+    depth === 'restored'
+      ? await drillCopies(location, backends, take)
+      : await lookAtCopies(location, depth, backends, take);
   const copies = backends.flatMap((backend) => verdicts.get(backend) ?? []);
-  const untold = await record(location.backup, copies);
   const warnings = [...assignment.warnings, ...untold];
   const passed = copies.length > 0 && copies.every(({ outcome }) => outcome === 'passed');
   const result: VerifyResult = { backup: location.backup, source: location.source, depth, passed, copies, warnings };
@@ -82,7 +85,7 @@ export async function verify(input: unknown): Promise<VerifyResult> {
   const healed = damaged && request.heal !== false ? await healAfter(result, untold.length === 0) : result;
   throw ApplicationFailure.nonRetryable(
     problems.join('\n') || `No copy of ${location.backup} was found.`,
-    damaged ? 'ObjectDamaged' : 'ObjectMissing',
+    damaged ? 'ObjectDamaged' : depth === 'restored' ? 'RestoreFailed' : 'ObjectMissing',
     healed,
   );
 }
@@ -107,11 +110,29 @@ async function find(request: VerifyInput): Promise<VerifyAssignment> {
 async function healAfter(result: VerifyResult, noted: boolean): Promise<VerifyResult> {
   const { source, backup, depth } = result;
   try {
-    return { ...result, heal: await startHeal({ source, backup, ...(!noted && { depth }) }) };
+    const wanted = depth === 'restored' ? 'opened' : depth;
+    return { ...result, heal: await startHeal({ source, backup, ...(!noted && { depth: wanted }) }) };
   } catch (error) {
     if (isCancellation(error)) throw error;
     return { ...result, warnings: [...result.warnings, `Its heal could not be started: ${problemOf(error).message}`] };
   }
+}
+
+/** All at once; the catalog hears of it here. Answers what it was not told. */
+async function lookAtCopies(
+  location: BackupLocation,
+  depth: Look['depth'],
+  backends: readonly string[],
+  take: (verdict: CopyVerdict) => void,
+): Promise<string[]> {
+  const verdicts = await Promise.all(
+    backends.map(async (backend) => {
+      const verdict = await lookAt({ location, depth, backend });
+      take(verdict);
+      return verdict;
+    }),
+  );
+  return record(location.backup, verdicts);
 }
 
 type Look = Parameters<VerifySteps['verifyCopy']>[0];

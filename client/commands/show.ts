@@ -36,11 +36,13 @@ async function run(
       return EXIT_CODES.done;
     }
     const { findBackup, listVerifications } = await import('../../core/catalog/read.ts');
-    const { backup, verifications } = await reading.withCatalog(async (catalog) => {
-      const found = await findBackup(catalog, idOrPrefix);
-      return { backup: found, verifications: await listVerifications(catalog, found.id) };
+    const { recentRestores } = await import('../../core/catalog/restores.ts');
+    const known = await reading.withCatalog(async (catalog) => {
+      const backup = await findBackup(catalog, idOrPrefix);
+      const verifications = await listVerifications(catalog, backup.id);
+      return { backup, verifications, restores: await recentRestores(catalog, { backup: backup.id, limit: 20 }) };
     });
-    terminal.answer({ backup, verifications }, () => describeCataloged(terminal, backup, verifications));
+    terminal.answer(known, () => describeCataloged(terminal, known.backup, known.verifications, known.restores));
     return EXIT_CODES.done;
   });
 }

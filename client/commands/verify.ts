@@ -1,11 +1,17 @@
 import { Option, type Command } from 'commander';
-import type { CopyVerdict, VerifyInput, VerifyProgress, VerifyResult } from '../../core/verification/run.ts';
+import type {
+  CopyVerdict,
+  VerifyDepth,
+  VerifyInput,
+  VerifyProgress,
+  VerifyResult,
+} from '../../core/verification/run.ts';
 import { loadFor } from '../configuration.ts';
 import { addExamples } from '../examples.ts';
 import { EXIT_CODES, type Terminal } from '../terminal.ts';
 
 interface VerifyFlags {
-  readonly depth: 'stored' | 'opened';
+  readonly depth: VerifyDepth;
   readonly backend?: string[];
   readonly heal: boolean;
   readonly wait: boolean;
@@ -19,9 +25,9 @@ export function addVerifyCommand(program: Command, terminal: Terminal): void {
     .addOption(
       new Option(
         '--depth <depth>',
-        'stored: every byte hashes right; opened: and every part opens and reads to its end',
+        'stored: every byte hashes right; opened: and every part opens and reads to its end; restored: by a drill of each copy',
       )
-        .choices(['stored', 'opened'])
+        .choices(['stored', 'opened', 'restored'])
         .default('opened'),
     )
     .option('--backend <name...>', 'only these backends (default: all that hold a copy)')
@@ -30,6 +36,7 @@ export function addVerifyCommand(program: Command, terminal: Terminal): void {
   addExamples(verify, [
     ['holdfast verify 20261120T020000Z-7f3k9q', 'open every copy'],
     ['holdfast verify 20261120T02 --depth stored --backend r2', 'hash the copy on one backend'],
+    ['holdfast verify 20261120T02 --depth restored', 'restore each copy into a scratch database, and compare'],
   ]);
   verify.action(terminal.action((backup: string, flags: VerifyFlags) => startVerify(verify, backup, flags, terminal)));
 }

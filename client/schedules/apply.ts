@@ -153,7 +153,10 @@ function reportOf(
   };
 }
 
-async function refusable<Result>({ name, cron }: DesiredSchedule, apply: () => Promise<Result>): Promise<Result> {
+async function refusable<Result>(
+  { name, cron, setting }: DesiredSchedule,
+  apply: () => Promise<Result>,
+): Promise<Result> {
   try {
     return await apply();
   } catch (error) {
@@ -162,7 +165,7 @@ async function refusable<Result>({ name, cron }: DesiredSchedule, apply: () => P
       'InvalidConfiguration',
       `Temporal refuses the schedule ${name} (${cron}): ${messageOf(error)}`,
       {
-        advice: `Correct maintenance.${name} in holdfast.yaml.`,
+        advice: `Correct ${setting} in holdfast.yaml.`,
         cause: error,
       },
     );

@@ -140,8 +140,18 @@ async function selectBackups(catalog: Catalog, tail: string, values: readonly un
     'SELECT * FROM holdfast.copies WHERE backup_id = ANY ($1) ORDER BY backend',
     [backups.map((row) => row.id)],
   );
+  const restored = await query<{ backup_id: string; at: Date }>(
+    catalog,
+    `SELECT backup_id, max(at) AS at FROM holdfast.verifications
+      WHERE backup_id = ANY ($1) AND depth = 'restored' AND outcome = 'passed' GROUP BY backup_id`,
+    [backups.map((row) => row.id)],
+  );
+  const restoredAt = new Map(restored.map(({ backup_id, at }) => [backup_id, at.toISOString()]));
   const byBackup = Map.groupBy(copies, (row) => row.backup_id);
-  return backups.map((row) => backupOf(row, byBackup.get(row.id) ?? []));
+  return backups.map((row) => ({
+    ...backupOf(row, byBackup.get(row.id) ?? []),
+    restoredAt: restoredAt.get(row.id),
+  }));
 }
 
 function backupOf(row: BackupRow, copies: readonly CopyRow[]): CatalogedBackup {

@@ -70,4 +70,6 @@ export interface CatalogedBackup extends BackupRecord {
   readonly originalBytes?: number | undefined;
   readonly compressedBytes?: number | undefined;
   readonly storedBytes?: number | undefined;
+  /** ISO 8601: when one of its copies was last recovered from, whole and as it was backed up. */
+  readonly restoredAt?: string | undefined;
 }

@@ -266,9 +266,10 @@ const restore = z.strictObject({
     .describe('Programs side by side: for the rows of a backup made with jobs, for indexes and statistics.'),
 });
 
+const drillUser = user.describe('Role that creates the scratch databases, and drops them.');
 const drill = z.strictObject({
   server: z
-    .strictObject({ ...serverShape, user, maintenanceDatabase: restore.shape.maintenanceDatabase })
+    .strictObject({ ...serverShape, user: drillUser, maintenanceDatabase: restore.shape.maintenanceDatabase })
     .optional()
     .describe(
       "Server on which drills make their scratch databases. Unset: the source's own, with the role of `restore`.",

@@ -7,6 +7,7 @@ import { readManifestBytes } from '../repository/readManifest.ts';
 import { keyedObjects, type KeyedObject } from '../repository/readObjects.ts';
 import { verifyStored, type CopyReport } from '../repository/verify.ts';
 import type { CheckingKey } from '../seal/keys.ts';
+import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import type { Backend } from '../storage/backend.ts';
 import { fetchObjects } from './fetchObjects.ts';
 import { proveCopy, type ProveOptions } from './proveCopy.ts';
@@ -157,10 +158,4 @@ function noManifest({ location, backend, candidates }: HealCopyStep, someSilent:
     `No right manifest of ${location.backup} was found to heal ${backend} from; looked on ${where}.`,
     { advice: 'Nothing was changed. What lies there may still be read with `holdfast recover`.' },
   );
-}
-
-function noCheckingKey(): HoldfastError {
-  return new HoldfastError('KeyMissing', 'No key of the configuration checks signatures.', {
-    advice: 'Name the ed25519 key that signed the manifests under keys.',
-  });
 }

@@ -77,6 +77,10 @@ const notCarried = z.strictObject({
     'rows of unlogged table',
     'invalid index',
     'security label',
+    'security label of database',
+    'object in a system schema',
+    'order of columns',
+    'owner of extension',
     'options of user mapping',
   ]),
   /** Its name, qualified and quoted where it needs to be. */

@@ -2,6 +2,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { findPlaces, readRepository } from '../repository/listRepository.ts';
 import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
 import type { Manifest } from '../repository/manifest.ts';
+import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, RestoreCopy } from './run.ts';
 
 /**
@@ -140,10 +141,4 @@ function noneFound(wish: BackupWish, candidates: readonly Found[], passedOver: r
 
 function invalid(message: string, advice: string): HoldfastError {
   return new HoldfastError('InvalidInput', message, { advice });
-}
-
-function noCheckingKey(): HoldfastError {
-  return new HoldfastError('KeyMissing', 'No key of the configuration checks signatures.', {
-    advice: 'Name the ed25519 key that signed the manifests under keys.',
-  });
 }

@@ -67,6 +67,10 @@ const WHY: Readonly<Record<NotCarried['kind'], string>> = {
   'rows of unlogged table': 'were not on the standby that was dumped',
   'invalid index': 'was not usable at the source and is not restored',
   'security label': 'is restored only where its provider is loaded',
+  'security label of database': 'is not restored: set it again where its provider is loaded',
+  'object in a system schema': 'is in no dump: make it again, in a schema of your own',
+  'order of columns': 'changes in a restore, inherited ones come first: let statements name their columns',
+  'owner of extension': 'is not restored: the extension belongs to the role that restores',
   'options of user mapping': 'could not be read by the role that dumped',
 };
 

@@ -13,6 +13,7 @@ import { readingAhead } from '../storage/readAhead.ts';
 import { analyzeTables } from './analyzeTables.ts';
 import { parseList } from './archiveEntries.ts';
 import { applyParameters, applyProperties, databaseProperties } from './databaseProperties.ts';
+import { dropTemplateObjects } from './dropTemplateObjects.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { describeCopy } from './readDescription.ts';
 import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
@@ -104,6 +105,7 @@ async function fillTarget(
   };
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
+    await dropTemplateObjects({ ...server, name: target }, inventory, signal);
     await applyParameters(server, properties, signal);
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });

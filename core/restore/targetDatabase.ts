@@ -56,15 +56,25 @@ export async function dropTarget(database: NewDatabase): Promise<void> {
 }
 
 /** Removes what unfinished tries of a mark have left, with every session in it. Leaves any other database alone. */
-export async function dropLeftOvers({ server, target, mark }: Omit<NewDatabase, 'attempt'>): Promise<void> {
+export async function dropLeftOvers(database: Omit<NewDatabase, 'attempt'>): Promise<void> {
+  const { server } = database;
   await onServer(server, undefined, async (client) => {
-    if (await isLeftOver(client, target, mark)) await dropDatabase(client, server, target);
-    const { rows } = await client.query<{ name: string }>(
-      'select datname as name from pg_database where starts_with(datname, $1)',
-      [newbornPrefix(mark)],
-    );
-    for (const { name } of rows) await dropDatabase(client, server, name);
+    for (const name of await leftOversIn(client, database)) await dropDatabase(client, server, name);
   });
+}
+
+/** Names of the databases that `dropLeftOvers` would remove. */
+export async function findLeftOvers(database: Omit<NewDatabase, 'attempt'>): Promise<string[]> {
+  return onServer(database.server, undefined, (client) => leftOversIn(client, database));
+}
+
+async function leftOversIn(client: pg.Client, { target, mark }: Omit<NewDatabase, 'attempt'>): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    'select datname as name from pg_database where starts_with(datname, $1)',
+    [newbornPrefix(mark)],
+  );
+  const newborn = rows.map(({ name }) => name);
+  return (await isLeftOver(client, target, mark)) ? [target, ...newborn] : newborn;
 }
 
 /**

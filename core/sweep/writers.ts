@@ -8,6 +8,7 @@ export const WRITING_WORKFLOWS: readonly string[] = ['backup', 'heal'];
 
 /** Those that never do. A type that stands in neither list fails a test. */
 export const READING_WORKFLOWS: readonly string[] = [
+  'drill',
   'recordBackup',
   'restore',
   'scan',

@@ -4,7 +4,7 @@ import type { BackupLocation } from '../repository/layout.ts';
 
 /** What a verification is told, what its steps hand each other, and what it answers. */
 
-export const VERIFY_DEPTHS = ['stored', 'opened'] as const;
+export const VERIFY_DEPTHS = ['stored', 'opened', 'restored'] as const;
 
 /** Input of the workflow `verify`. Only the backup is needed. */
 export const verifyInput = z.strictObject({
@@ -32,7 +32,8 @@ export interface VerifyAssignment {
 
 export interface VerifyCopyStep {
   readonly location: BackupLocation;
-  readonly depth: VerifyDepth;
+  /** What is to be restored is for a drill. */
+  readonly depth: Exclude<VerifyDepth, 'restored'>;
   readonly backend: string;
 }
 

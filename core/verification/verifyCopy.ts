@@ -1,10 +1,11 @@
 import type { VerificationOutcome } from '../catalog/record.ts';
 import type { Backends, Keys } from '../config/open.ts';
-import { HoldfastError, isHoldfastError } from '../errors.ts';
+import { isHoldfastError } from '../errors.ts';
 import { findRestoreProgram } from '../postgres/restoreProgram.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readManifest } from '../repository/readManifest.ts';
 import { openCopy, verifyStored, type OpenOptions, type VerifyOptions } from '../repository/verify.ts';
+import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import type { CopyVerdict, VerifyCopyStep } from './run.ts';
 
 export interface VerifyCopyOptions extends VerifyOptions {
@@ -51,10 +52,4 @@ export async function verifyCopy({ step, backends, keys, ...options }: VerifyCop
         });
   const problems = report.problems.map(({ message }) => message);
   return verdict(problems.length === 0 ? 'passed' : 'damaged', problems, report.bytes);
-}
-
-function noCheckingKey(): HoldfastError {
-  return new HoldfastError('KeyMissing', 'No key of the configuration checks signatures.', {
-    advice: 'Name the ed25519 key that signed the manifests under keys.',
-  });
 }

@@ -78,6 +78,15 @@ export async function haltDumps(
   });
 }
 
+/** Halts every pg_restore that loads rows for a worker, as soon as there is one. SIGCONT lets them go on. */
+export async function haltRestores(worker: { readonly pid: number }): Promise<HaltedProcesses> {
+  return until('a pg_restore that loads rows', async () => {
+    const pids = (await descendantsOf(worker.pid)).filter(loadsRows).map(({ pid }) => pid);
+    signalAll(pids, 'SIGSTOP');
+    return pids.length > 0 ? { pids, signal: (name) => signalAll(pids, name) } : undefined;
+  });
+}
+
 function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
   for (const pid of pids) {
     try {
@@ -86,6 +95,10 @@ function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
       if (codeOf(error) !== 'ESRCH') throw error;
     }
   }
+}
+
+function loadsRows({ name, arguments: args }: SeenProcess): boolean {
+  return name === 'pg_restore' && args.includes('--section=data');
 }
 
 function readsRows({ name, arguments: args }: SeenProcess): boolean {

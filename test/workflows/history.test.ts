@@ -57,6 +57,22 @@ test('a verification replays', async () => {
   await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
 });
 
+test('a drill replays, and so does a verification that drills; what they tell stays small', async () => {
+  const { document } = await app.backup('shop', '--kind', 'config');
+  for (const args of [
+    ['drill', 'shop', '--backup', document.id],
+    ['verify', document.id, '--depth', 'restored', '--backend', 'local'],
+  ]) {
+    const answer = await app.ask(...args);
+    assert.equal(answer.code, 0, JSON.stringify(answer.document));
+    const { workflowId } = answer.document as { workflowId: string };
+    const history = await (await app.temporal()).workflow.getHandle(workflowId).fetchHistory();
+    assert.ok((history.events?.length ?? 0) < 150);
+    assert.ok(largestPayload(history) < 100_000);
+    await Worker.runReplayHistory({ workflowBundle }, history, workflowId);
+  }
+});
+
 test('a sweep replays, and the longest list it may give keeps its payload under 100 KB', async () => {
   const longAgo = new Date('2026-01-01');
   const settings = app.settings.backends['local'];

@@ -18,7 +18,7 @@ before(async () => {
   client = await app.temporal();
   queue = app.settings.temporal.taskQueue;
   scope.after(async () => {
-    app.settings.maintenance = { heal: 'off', sweep: 'off' };
+    app.settings.maintenance = { heal: 'off', sweep: 'off', drill: 'off' };
     await app.save();
     await app.holdfast('schedules', 'apply');
   });
@@ -27,10 +27,10 @@ before(async () => {
 test('what is missing is created, with a window to catch up, no overlap and no pause on failure', async () => {
   const first = await schedules('list');
   assert.equal(first.code, 3);
-  assert.deepEqual(first.states, { heal: 'missing', sweep: 'missing' });
+  assert.deepEqual(first.states, { heal: 'missing', sweep: 'missing', 'drill-shop': 'missing' });
   const applied = await schedules('apply');
   assert.equal(applied.code, 0);
-  assert.deepEqual(applied.states, { heal: 'created', sweep: 'created' });
+  assert.deepEqual(applied.states, { heal: 'created', sweep: 'created', 'drill-shop': 'created' });
   const description = await handle('heal').describe();
   assert.equal(description.policies.overlap, 'SKIP');
   assert.equal(description.policies.catchupWindow, 3_600_000);
@@ -39,18 +39,33 @@ test('what is missing is created, with a window to catch up, no overlap and no p
   assert.equal(description.action.taskQueue, queue);
   assert.deepEqual(description.action.args, [{}]);
   assert.equal(new Date(description.info.nextActionTimes[0] ?? 0).getUTCHours(), 6);
-  assert.deepEqual((await schedules('apply')).states, { heal: 'in place', sweep: 'in place' });
+  assert.deepEqual((await schedules('apply')).states, {
+    heal: 'in place',
+    sweep: 'in place',
+    'drill-shop': 'in place',
+  });
   const after = await schedules('list');
   assert.equal(after.code, 0);
-  assert.deepEqual(after.states, { heal: 'in place', sweep: 'in place' });
+  assert.deepEqual(after.states, { heal: 'in place', sweep: 'in place', 'drill-shop': 'in place' });
+});
+
+test('a source that a plan backs up has its own drill, and starts it; one that nobody backs up has none', async () => {
+  const { action } = await handle('drill-shop').describe();
+  assert.equal(action.workflowType, 'drill');
+  assert.deepEqual(action.args, [{ source: 'shop' }]);
+  const { shop } = app.settings.sources;
+  assert.ok(shop);
+  app.settings.sources['unplanned'] = shop;
+  await app.save();
+  assert.deepEqual((await schedules('list')).states, { heal: 'in place', sweep: 'in place', 'drill-shop': 'in place' });
 });
 
 test('a change is applied, and a pause outlives it', async () => {
   await handle('heal').pause('the storage is being moved');
   app.settings.maintenance = { heal: '15 7 * * MON-FRI', timezone: 'Europe/Berlin' };
   await app.save();
-  assert.deepEqual((await schedules('list')).states, { heal: 'differs', sweep: 'differs' });
-  assert.deepEqual((await schedules('apply')).states, { heal: 'updated', sweep: 'updated' });
+  assert.deepEqual((await schedules('list')).states, { heal: 'differs', sweep: 'differs', 'drill-shop': 'differs' });
+  assert.deepEqual((await schedules('apply')).states, { heal: 'updated', sweep: 'updated', 'drill-shop': 'updated' });
   const description = await handle('heal').describe();
   assert.equal(description.state.paused, true);
   assert.equal(description.state.note, 'the storage is being moved');
@@ -68,12 +83,12 @@ test("what left the configuration is removed, another installation's schedules a
     memo: { holdfast: `other-${queue}` },
   });
   scope.after(() => foreign.delete());
-  app.settings.maintenance = { heal: '15 7 * * *', sweep: 'off' };
+  app.settings.maintenance = { heal: '15 7 * * *', sweep: 'off', drill: 'off' };
   await app.save();
   await until('the surplus schedule in the list', async () =>
     (await schedules('list')).states['sweep'] === 'surplus' ? true : undefined,
   );
-  assert.deepEqual((await schedules('apply')).states, { heal: 'updated', sweep: 'removed' });
+  assert.deepEqual((await schedules('apply')).states, { heal: 'updated', sweep: 'removed', 'drill-shop': 'removed' });
   await assert.rejects(handle('sweep').describe(), /not found/i);
   assert.equal((await foreign.describe()).scheduleId, `heal@other-${queue}`);
 });
@@ -84,6 +99,7 @@ test('a time that cannot be is refused before anything is changed', async () => 
     ['heal', 'daily'],
     ['heal', '0 0 6 * * *'],
     ['sweep', '0 6 30 2 *'],
+    ['drill', '0 6 32 * *'],
     ['timezone', 'Europe/Atlantis'],
   ] as const) {
     app.settings.maintenance = { [key]: value };

@@ -1,13 +1,29 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { reconcile } from '../../../core/restore/reconcile.ts';
-import { createDatabase, type TestDatabase } from '../../support/servers.ts';
+import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, createRole, openSession, runSql } from '../postgres/support.ts';
 import { backUp, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
 
-async function kindsSql(): Promise<string> {
-  return readFile(new URL('kinds.sql', import.meta.url), 'utf8');
+async function kindsSql(file = 'kinds.sql'): Promise<string> {
+  return readFile(new URL(file, import.meta.url), 'utf8');
+}
+
+/** Past the inventory: what pg_dump itself says of the definitions is the same, word for word. */
+async function assertSameDefinitions(source: TestDatabase, target: TestDatabase): Promise<void> {
+  assert.equal(await definitionsOf(target), await definitionsOf(source));
+}
+
+async function definitionsOf({ host, port, user, password, name }: TestDatabase): Promise<string> {
+  const program = join(testPostgres().binDirectory, 'pg_dump');
+  const args = ['--schema-only', '-h', host, '-p', String(port), '-U', user, '-d', name];
+  const { stdout } = await promisify(execFile)(program, args, { env: { PGPASSWORD: password }, maxBuffer: 2 ** 26 });
+  // Random in every dump since CVE-2025-8714.
+  return stdout.replaceAll(/^\\(un)?restrict .*$/gm, '');
 }
 
 async function assertEqual(backup: StoredDatabase, target: TestDatabase): Promise<void> {
@@ -28,11 +44,61 @@ for (const jobs of [1, 2]) {
     const restored = await restore(backup, target, { jobs });
     assert.deepEqual(restored.warnings, []);
     await assertEqual(backup, target);
+    await assertSameDefinitions(source, target);
     const again = await backUp(context, target, { dump: { jobs } });
     await restore(again, second, { jobs });
     await assertEqual(backup, second);
   });
 }
+
+test('kinds of objects that are rare come back, and again from a backup of what came back', async (context) => {
+  const source = await createDatabase(context);
+  const [target, second] = [await newTarget(context), await newTarget(context)];
+  await runSql(source, await kindsSql('rareKinds.sql'));
+  const backup = await backUp(context, source, { dump: { jobs: 2 } });
+  assert.deepEqual(backup.inventory.notCarried, [{ kind: 'order of columns', name: 'app.adopted' }]);
+  const restored = await restore(backup, target);
+  assert.deepEqual(restored.warnings, []);
+  await assertEqual(backup, target);
+  await runSql(source, 'drop table app.adopted');
+  await runSql(target, 'drop table app.adopted');
+  await assertSameDefinitions(source, target);
+  const again = await backUp(context, target, { dump: { jobs: 2 } });
+  await restore(again, second);
+  await assertEqual(again, second);
+});
+
+test('what no dump carries is listed by name', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const owner = await createRole(source);
+  await runSql(
+    source,
+    `grant create on database ${source.name} to ${owner.user}; set role ${owner.user}; create extension citext; reset role;
+     create table elder (id int); create table heir (own text) inherits (elder); alter table elder add late int; create table grandchild () inherits (heir);
+     insert into heir (id, own, late) values (1, 'x', 2); create foreign data wrapper w; create server s foreign data wrapper w; create foreign table far (id int) server s;
+     create function pg_catalog.holdfast_test(int) returns int language sql as 'select $1'; create type pg_catalog.holdfast_test as enum ('a');
+     create table doubled (v int); insert into doubled values (1), (1)`,
+  );
+  await assert.rejects(runSql(source, 'create unique index concurrently broken on doubled (v)'));
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  const { differences, notCarried } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.deepEqual(differences, []);
+  assert.deepEqual(notCarried, [
+    'invalid index public.broken was not usable at the source and is not restored',
+    'object in a system schema function pg_catalog.holdfast_test(integer) is in no dump: make it again, in a schema of your own',
+    'object in a system schema type pg_catalog.holdfast_test is in no dump: make it again, in a schema of your own',
+    'order of columns public.grandchild changes in a restore, inherited ones come first: let statements name their columns',
+    'order of columns public.heir changes in a restore, inherited ones come first: let statements name their columns',
+    `owner of extension citext, ${owner.user} is not restored: the extension belongs to the role that restores`,
+    'rows of foreign table public.far live on another server and are not in the backup',
+    'Settings of the server (postgresql.conf, pg_hba.conf, ALTER SYSTEM) are in no backup of a database.',
+  ]);
+  const columns = `select string_agg(attname, ', ' order by attnum) as them from pg_attribute where attrelid = 'heir'::regclass and attnum > 0`;
+  assert.deepEqual(await runSql(source, columns), [{ them: 'id, own, late' }]);
+  assert.deepEqual(await runSql(target, columns), [{ them: 'id, late, own' }]);
+});
 
 test('every kind of object comes back without owners and privileges too', async (context) => {
   const source = await createDatabase(context);
@@ -128,4 +194,20 @@ test('after a restore the planner has statistics of every table, and rows can be
   await session.query(
     `insert into app.events (at, kind) values ('2026-02-02', 'new'); insert into app.types (w) values ('new'); insert into app.old_serial (v) values ('z')`,
   );
+});
+
+test('a database without the schema public, or with another owner and comment of it, comes back so', async (context) => {
+  const cases = [
+    'drop schema public; drop extension plpgsql; create schema app; create table app.t (v int); insert into app.t values (1)',
+    `alter schema public owner to pg_monitor; comment on schema public is 'ours'; grant create on schema public to public`,
+    `comment on schema public is null; revoke all on schema public from pg_database_owner; comment on extension plpgsql is 'ours'`,
+  ];
+  for (const sql of cases) {
+    const source = await createDatabase(context);
+    const target = await newTarget(context);
+    await runSql(source, sql);
+    const backup = await backUp(context, source);
+    await restore(backup, target);
+    await assertEqual(backup, target);
+  }
 });
