@@ -1,3 +1,4 @@
+import type { CopyResult } from '../core/backup/run.ts';
 import { removeCopies, runBackup, type HoldfastPlan, type Installation } from './holdfastRun.ts';
 import { withCpuTimes, type Contender } from './measure.ts';
 import { residentMemory, resetPeakMemory } from './processes.ts';
@@ -7,6 +8,8 @@ import type { Servers } from './servers.ts';
 export const HOLDFAST = {
   one: { source: 'large', backends: 1, jobs: 1, inventory: 'fingerprints' },
   three: { source: 'large', backends: 3, jobs: 1, inventory: 'fingerprints' },
+  two: { source: 'large', backends: 2, jobs: 1, inventory: 'fingerprints' },
+  twoOneDown: { source: 'large', backends: 2, oneDown: true, jobs: 1, inventory: 'fingerprints' },
   threeCounts: { source: 'large', backends: 3, jobs: 1, inventory: 'counts' },
   threeOff: { source: 'large', backends: 3, jobs: 1, inventory: 'off' },
   oneParallel: { source: 'large', backends: 1, jobs: 2, inventory: 'fingerprints' },
@@ -15,7 +18,7 @@ export const HOLDFAST = {
 } as const satisfies Record<string, HoldfastPlan>;
 
 export function holdfastName(plan: HoldfastPlan): string {
-  const to = `${plan.backends} backend${plan.backends === 1 ? '' : 's'}`;
+  const to = `${plan.backends} backend${plan.backends === 1 ? '' : 's'}${plan.oneDown ? ', a third one down' : ''}`;
   if (plan.source === 'empty') return `holdfast, empty database, ${to}`;
   return `holdfast, ${to}, jobs ${plan.jobs}, inventory ${plan.inventory}`;
 }
@@ -48,10 +51,15 @@ export function holdfastContenders(
         storedBytes: parts.reduce((sum, part) => sum + part.storedBytes, 0),
         // The copies are read back side by side: the slowest decides.
         verifySeconds: Math.max(...copies.map((copy) => copy.verifyDuration ?? 0)) / 1_000,
+        copySeconds: Math.max(...copies.map(copySeconds)),
         memory: { before, peak },
       };
     },
   }));
+}
+
+function copySeconds({ state, uploadDuration = 0, verifyDuration = 0 }: CopyResult): number {
+  return state === 'verified' ? (uploadDuration + verifyDuration) / 1_000 : 0;
 }
 
 /** A first small backup, so that what is loaded and connected once is not counted as a backup's price. */

@@ -11,6 +11,8 @@ export interface Sample {
   readonly storedBytes?: number;
   /** CPU seconds by process. */
   readonly cpu: Readonly<Record<string, number>>;
+  /** Holdfast's backups only: from the beginning of the dump until the last copy that there is was proven. */
+  readonly copySeconds?: number;
   /** Holdfast only: seconds of `seconds` in which copies were read back, or what was restored was reconciled. */
   readonly verifySeconds?: number;
   /** Holdfast's restores only: seconds of each phase. */

@@ -68,12 +68,20 @@ function judge(measurements: readonly Measurement[], idle: number): Verdict[] {
   const verify = middle(find(three), (sample) => sample.verifySeconds);
   const memory = Math.max(...memoryOf(measurements).map(({ peak }) => peak - idle));
   const empty = seconds(holdfastName(HOLDFAST.empty));
+  /** What a copy that cannot be made costs at the end of the run is patience, and configured. */
+  const copied = (plan: keyof typeof HOLDFAST) =>
+    middle(find(holdfastName(HOLDFAST[plan])), (sample) => sample.copySeconds);
   const price = (plan: keyof typeof HOLDFAST) => ratio(written(three), written(holdfastName(HOLDFAST[plan])));
   return [
     atMost('backup to 3 backends against the pipe, wall <= 1.10 x', ratio(written(three), seconds(PIPE)), 1.1),
     atLeast('the same against pg_dump -Fc, >= 2.5 x faster', ratio(seconds(PLAIN), written(three)), 2.5),
     atMost('verification on top, <= 0.5 x of the backup', ratio(verify, written(three)), 0.5),
     atMost('3 backends against 1, wall <= 1.1 x', ratio(written(three), written(holdfastName(HOLDFAST.one))), 1.1),
+    atMost(
+      'copies on 2 backends with a third one down against without it, wall <= 1.1 x',
+      ratio(copied('twoOneDown'), copied('two')),
+      1.1,
+    ),
     atMost('worker memory over idle, <= 150 MiB', Number.isFinite(memory) ? memory / MIB : undefined, 150, 'MiB'),
     atMost('jobs 2 against pg_dump -Fd -j 2 -Z1, wall <= 1.1 x', ratio(written(parallel), seconds(PARALLEL)), 1.1),
     atMost('an empty database, 3 backends, verified, <= 3 s', empty, 3, 's'),

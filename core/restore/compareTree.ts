@@ -10,6 +10,7 @@ import { plainName, selectPaths, type PathSelection } from '../files/pathSelecti
 import type { TarEntry } from '../files/tarReader.ts';
 import { bytePath, walkTree } from '../files/walkTree.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
+import { mapInOrder } from '../seal/inOrder.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
@@ -47,6 +48,9 @@ async function compareWithCopy(options: CompareTreeOptions, part: ManifestPart, 
   return { equal: count === 0, differences, differenceCount: count, compared: { entries, files, bytes } };
 }
 
+/** One waits for the disk while others are hashed. */
+const FILES_AT_ONCE = 4;
+
 async function compareOnce(
   options: CompareTreeOptions,
   part: ManifestPart,
@@ -59,21 +63,28 @@ async function compareOnce(
   const isExtra = new Set(contents);
   /** Hashes of contents whose own name was not restored. */
   const hashes = new Map<string, ArchiveContent>();
-  let [entries, files, bytes] = [0, 0, 0];
-  for await (const content of archiveContents(treeArchive(options, part, backend), wants)) {
-    const name = plainName(content.entry.path);
-    if (isExtra.has(name)) {
-      hashes.set(name, content);
-      continue;
+  async function* expected(): AsyncGenerator<ArchiveContent> {
+    for await (const content of archiveContents(treeArchive(options, part, backend), wants)) {
+      const name = plainName(content.entry.path);
+      if (isExtra.has(name)) {
+        hashes.set(name, content);
+        continue;
+      }
+      const source = content.entry.kind === 'hardlink' ? hashes.get(plainName(content.entry.linkPath)) : undefined;
+      yield source ? { ...source, entry: { ...source.entry, path: content.entry.path } } : content;
     }
-    const source = content.entry.kind === 'hardlink' ? hashes.get(plainName(content.entry.linkPath)) : undefined;
-    const expected = source ? { ...source, entry: { ...source.entry, path: content.entry.path } } : content;
+  }
+  const compare = async (content: ArchiveContent) => {
     // A directory above what is wanted came along for its sake.
-    const whole = selection === undefined || selection.holds(name);
-    await compareEntry(directory, expected, whole, options, found);
+    const whole = selection === undefined || selection.holds(plainName(content.entry.path));
+    await compareEntry(directory, content, whole, options, found);
+    return content.entry;
+  };
+  let [entries, files, bytes] = [0, 0, 0];
+  for await (const entry of mapInOrder(expected(), FILES_AT_ONCE, compare)) {
     entries += 1;
-    if (expected.entry.kind === 'file') files += 1;
-    bytes += expected.entry.bytes;
+    if (entry.kind === 'file') files += 1;
+    bytes += entry.bytes;
   }
   return { found, selection, entries, files, bytes };
 }

@@ -201,7 +201,6 @@ test('a backup runs beside a drill, a second drill of the source does not; a can
   await assertNothingLeft();
   const [record] = await app.useCatalog((catalog) => recentRestores(catalog, { source: 'shop', limit: 1 }));
   assert.deepEqual([record?.workflowId, record?.outcome], [workflowId, 'aborted']);
-  await runSql(app.database, 'drop table bulky');
 });
 
 test('a name that is wrong is refused with exit code 2, and typed by hand with InvalidInput', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -11,7 +11,6 @@ import { readProcess } from '../../../core/process/childProcess.ts';
 import { manifestKey, objectKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
-import { checkingHalf, loadAesKey, loadSigningKey } from '../../../core/seal/keys.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { openS3Backend } from '../../../core/storage/s3.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
@@ -21,7 +20,7 @@ import {
   dumpDatabase,
   GLOBALS_SQL,
   storeBackup,
-  type BackupKeys,
+  writeBackupKeys,
   type PlainPart,
 } from '../../core/repository/storedBackup.ts';
 import { holdfast } from '../commandLine.ts';
@@ -34,7 +33,7 @@ async function installation(t: TestContext) {
   const bucket = await createBucket(t);
   const database = await createDatabase(t);
   const catalogDatabase = await createDatabase(t);
-  const keys = await writeKeys(home);
+  const keys = await writeBackupKeys(home);
   await writeFile(join(tree, 'photo.jpg'), randomBytes(200_000));
   const s3 = testS3();
   const url = `postgresql://${catalogDatabase.user}:${encodeURIComponent(catalogDatabase.password)}@${catalogDatabase.host}:${catalogDatabase.port}/${catalogDatabase.name}`;
@@ -124,19 +123,6 @@ async function installation(t: TestContext) {
   });
   const pathOf = (object: string) => join(copies, objectKey(locationOf(manifest), object));
   return { home, config, configuration, copies, local, bucket, keys, parts, manifest, pathOf, tree };
-}
-
-async function writeKeys(home: string): Promise<BackupKeys> {
-  const text = randomBytes(32).toString('base64');
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  await writeFile(join(home, 'ops.key'), `${text}\n`, { mode: 0o600 });
-  await writeFile(join(home, 'sign.pem'), privateKey, { mode: 0o600 });
-  await writeFile(join(home, 'sign.pub.pem'), publicKey);
-  const signing = loadSigningKey(privateKey, 'test');
-  return { aes: loadAesKey(text, 'test'), signing, checking: checkingHalf(signing) };
 }
 
 function dumpOf(parts: readonly PlainPart[], name = 'database'): Buffer {

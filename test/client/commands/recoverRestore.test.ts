@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -8,13 +8,12 @@ import type { Recovery } from '../../../client/recoverRestore.ts';
 import type { ErrorReport } from '../../../client/terminal.ts';
 import { manifestKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';
-import { checkingHalf, loadAesKey, loadSigningKey } from '../../../core/seal/keys.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { openS3Backend } from '../../../core/storage/s3.ts';
 import { fingerprint, shell } from '../../core/files/trees.ts';
 import { accessTo, dumpInto, runProgram, runSql } from '../../core/postgres/support.ts';
 import { newTarget, onServer } from '../../core/restore/support.ts';
-import { archiveDirectory, storeBackup, type BackupKeys, type PlainPart } from '../../core/repository/storedBackup.ts';
+import { archiveDirectory, storeBackup, writeBackupKeys, type PlainPart } from '../../core/repository/storedBackup.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { descendantsOf, until } from '../../support/processes.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
@@ -42,22 +41,10 @@ async function storedShop(context: TestContext, sql = SHOP) {
     const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
     plain.push({ part, format, bytes: await readFile(join(directory, part)) });
   }
-  const keys = await writeKeys(home);
+  const keys = await writeBackupKeys(home);
   const manifest = await storeBackup([openLocalBackend('storage', { type: 'local', path: copies })], keys, plain);
   const storage = ['--local', copies, '--verify-key', join(home, 'sign.pub.pem'), '--key', join(home, 'ops.key')];
   return { home, copies, tree, database, keys, plain, manifest, storage, target: await newTarget(context) };
-}
-
-async function writeKeys(home: string): Promise<BackupKeys> {
-  const text = randomBytes(32).toString('base64');
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  await writeFile(join(home, 'ops.key'), `${text}\n`, { mode: 0o600 });
-  await writeFile(join(home, 'sign.pub.pem'), publicKey);
-  const signing = loadSigningKey(privateKey, 'test');
-  return { aes: loadAesKey(text, 'test'), signing, checking: checkingHalf(signing) };
 }
 
 interface Ended {
@@ -126,7 +113,7 @@ test('[25] a database and a tree come back with a storage and a key alone', asyn
   assert.equal(await countOf(target, 'orders'), '5000');
   assert.equal(fingerprint(into), fingerprint(tree));
   const left = (await readdir(home)).filter((name) => name !== '.cache').toSorted();
-  assert.deepEqual(left, ['ops.key', 'sign.pub.pem', 'srv']);
+  assert.deepEqual(left, ['ops.key', 'sign.pem', 'sign.pub.pem', 'srv']);
   const again = await run(home, [manifest.id, ...storage, '--tree', 'media', '--into', into]);
   assert.equal(again.code, 4, again.stderr);
   assert.match(again.stderr, /srv exists already/);

@@ -123,10 +123,14 @@ export async function runProgram(database: TestDatabase, program: string, args: 
   return stdout;
 }
 
-/** What a restore must give back exactly: all but names and numbers of the server and database themselves. */
+/**
+ * What a restore must give back exactly: all but names and numbers of the server and database themselves. Columns that a
+ * restore has put behind inherited ones stand there in the next dump already.
+ */
 export function comparable(inventory: Inventory): unknown {
-  const { database, serverVersion: _server, ...rest } = inventory;
-  return { ...rest, encoding: database.encoding };
+  const { database, serverVersion: _server, notCarried, ...rest } = inventory;
+  const carriedNowhere = notCarried?.filter(({ kind }) => kind !== 'order of columns');
+  return { ...rest, notCarried: carriedNowhere, encoding: database.encoding };
 }
 
 export async function assertRejects(promise: Promise<unknown>, type: string, message: RegExp): Promise<void> {

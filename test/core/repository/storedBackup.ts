@@ -1,4 +1,6 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { readProcess, startProcess } from '../../../core/process/childProcess.ts';
 import { PART_EXTENSIONS, type PartFormat } from '../../../core/backup/part.ts';
 import { listArchive } from '../../../core/files/listArchive.ts';
@@ -6,7 +8,7 @@ import { objectKey, objectName, manifestKey } from '../../../core/repository/lay
 import { locationOf } from '../../../core/repository/location.ts';
 import type { Manifest, ManifestPart } from '../../../core/repository/manifest.ts';
 import { signManifest } from '../../../core/repository/signedManifest.ts';
-import { checkingHalf, loadSigningKey, type SealingKey, type SigningKey } from '../../../core/seal/keys.ts';
+import { checkingHalf, loadAesKey, loadSigningKey, type SealingKey, type SigningKey } from '../../../core/seal/keys.ts';
 import { seal } from '../../../core/seal/seal.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
 import { Readable } from 'node:stream';
@@ -31,6 +33,20 @@ export function newBackupKeys(): BackupKeys {
   const { privateKey } = generateKeyPairSync('ed25519');
   const signing = loadSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 'keys.test');
   return { aes: newAesKey(), signing, checking: checkingHalf(signing) };
+}
+
+/** The same, with the files in a directory that they are read from: `ops.key`, `sign.pem` and `sign.pub.pem`. */
+export async function writeBackupKeys(directory: string): Promise<BackupKeys> {
+  const text = randomBytes(32).toString('base64');
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  await writeFile(join(directory, 'ops.key'), `${text}\n`, { mode: 0o600 });
+  await writeFile(join(directory, 'sign.pem'), privateKey, { mode: 0o600 });
+  await writeFile(join(directory, 'sign.pub.pem'), publicKey);
+  const signing = loadSigningKey(privateKey, 'test');
+  return { aes: loadAesKey(text, 'test'), signing, checking: checkingHalf(signing) };
 }
 
 /** Seals parts, each into objects of at most `objectBytes`, and publishes them as one backup on every backend. */
