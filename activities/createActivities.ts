@@ -96,6 +96,8 @@ export function createActivities(
     swapDatabases: activity(restore.swapDatabasesStep(dependencies), { tries: STUBBORN }),
     undoSwap: activity(restore.undoSwapStep(dependencies), { tries: STUBBORN }),
     dropUnfinished: activity(restore.dropUnfinishedStep(dependencies), { tries: STUBBORN }),
+    findRestoreRemnants: activity(restore.findRestoreRemnantsStep(dependencies), { tries: SHORT }),
+    removeRestoreRemnants: activity(restore.removeRestoreRemnantsStep(dependencies), { tries: SHORT }),
     dropDead: activity(restore.dropDeadStep(dependencies), { tries: SHORT }),
     restoreTree: activity(restoreTrees.restoreTreeStep(dependencies), { ...long, tries: READ_BACK }),
     compareTree: activity(restoreTrees.compareTreeStep(dependencies), { ...long, tries: READ_BACK }),

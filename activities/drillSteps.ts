@@ -3,10 +3,10 @@ import type {
   DrilledPart,
   DrillInput,
   DrillNote,
-  DrillRemnants,
   DrillStep,
   DrillTreeStep,
 } from '../core/drill/run.ts';
+import type { ScratchRemnants } from '../core/sweep/run.ts';
 
 /** The steps of a drill, by the names under which Temporal knows them. */
 export interface DrillSteps {
@@ -21,7 +21,7 @@ export interface DrillSteps {
   /** Removes what they have left on this host's disk. */
   removeDrillTrees(source: string): Promise<void>;
   /** What drills have on their servers and on this host's disk now, of every source. */
-  findDrillRemnants(): Promise<DrillRemnants>;
+  findDrillRemnants(): Promise<ScratchRemnants>;
   /** Notes in the catalog how it went. */
   recordDrill(note: DrillNote): Promise<void>;
 }

@@ -1,6 +1,8 @@
 import { recordRestore, type RestoreRecord } from '../core/catalog/restores.ts';
 import { restoreServer, sourceNamed } from '../core/config/open.ts';
 import { findClientPrograms } from '../core/postgres/clients.ts';
+import { findRestoreRemnants, removeRestoreRemnants, type RestorePlaces } from '../core/restore/restoreRemnants.ts';
+import { restoreMark } from '../core/restore/names.ts';
 import { createRoles } from '../core/restore/createRoles.ts';
 import type { PlanRequest, ReconciledTarget, RestoreStep, SwapStep } from '../core/restore/flow.ts';
 import { openBackup } from '../core/restore/openBackup.ts';
@@ -115,6 +117,25 @@ export const dropDeadStep =
     if (dropped.length > 0) dependencies.log.warn({ dropped }, 'dropped what dead restores left');
     return dropped;
   };
+
+export const findRestoreRemnantsStep = (dependencies: Dependencies) => () =>
+  findRestoreRemnants(Object.keys(dependencies.configuration.sources).map((source) => placesOf(dependencies, source)));
+
+export const removeRestoreRemnantsStep =
+  (dependencies: Dependencies) =>
+  async (_context: StepContext, source: string): Promise<void> =>
+    removeRestoreRemnants(placesOf(dependencies, source));
+
+function placesOf({ configuration }: Dependencies, source: string): RestorePlaces {
+  const { database, files } = sourceNamed(configuration, source);
+  return {
+    source,
+    // No run has this id: what is found is of all of them.
+    mark: restoreMark(configuration.temporal.taskQueue, source, 'sweep'),
+    ...(database && { server: () => restoreServer(configuration, source) }),
+    roots: Object.values(files).map(({ path }) => path),
+  };
+}
 
 export const recordRestoreStep =
   ({ catalog, progress }: Dependencies) =>

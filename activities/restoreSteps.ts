@@ -8,6 +8,7 @@ import type {
 } from '../core/restore/flow.ts';
 import type { RestoreRecord } from '../core/catalog/restores.ts';
 import type { RestoredDatabase } from '../core/restore/run.ts';
+import type { ScratchRemnants } from '../core/sweep/run.ts';
 import type { PlacedTree, RestoredTree, TreeComparison } from '../core/restore/trees.ts';
 import type { CheckOutcome } from '../core/restore/sqlChecks.ts';
 
@@ -33,6 +34,10 @@ export interface RestoreSteps {
   dropUnfinished(step: RestoreStep): Promise<void>;
   /** Drops what dead restores of the source left. Gives the names. */
   dropDead(step: RestoreStep): Promise<string[]>;
+  /** What restores have on their servers and on this host's disk that are not at their end, of every source. */
+  findRestoreRemnants(): Promise<ScratchRemnants>;
+  /** Removes what restores of the source left. Only for whoever has its lock. On this host. */
+  removeRestoreRemnants(source: string): Promise<void>;
   /** Notes in the catalog what the restore came to. */
   recordRestore(record: RestoreRecord): Promise<void>;
 }

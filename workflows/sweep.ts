@@ -20,7 +20,7 @@ import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 import { describeSweep } from './support/sweepDetails.ts';
-import { sweepDrills } from './support/sweepDrills.ts';
+import { sweepDrills, sweepRestores } from './support/sweepScratch.ts';
 
 const { assignSweep } = proxyActivities<SweepSteps>({
   ...takenOver,
@@ -33,8 +33,8 @@ const progressQuery = defineQuery<SweepProgress>('progress');
 
 /**
  * Removes what dead runs left: in the spool of one host, on backends uploads under way and objects without a
- * manifest, and where drills try things out. What a run under way may write is never touched. A place that cannot be swept makes the result `degraded`;
- * the next sweep tries again.
+ * manifest, and what drills and restores made for themselves. What a run under way may write is never touched. A place that
+ * cannot be swept makes the result `degraded`; the next sweep tries again.
  */
 export async function sweep(input: unknown): Promise<SweepResult> {
   const request = parseInput(sweepInput, input, SWEEP_INPUT_EXAMPLE);
@@ -63,6 +63,7 @@ export async function sweep(input: unknown): Promise<SweepResult> {
   const all = await Promise.all([
     sweepPlace('spool', () => sweepSpool.executeWithOptions({ summary: 'the spool' }, [rules])),
     sweepPlace('drills', () => sweepDrills(rules, spoolQueue)),
+    sweepPlace('restores', () => sweepRestores(rules, spoolQueue)),
     ...backends.map((backend) =>
       sweepPlace(`backend ${backend}`, () =>
         sweepBackend.executeWithOptions({ summary: `on ${backend}` }, [{ ...rules, backend }]),

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { codeOf, isHoldfastError } from '../errors.ts';
 import { findLeftOvers } from '../restore/targetDatabase.ts';
-import type { DrillRemnants } from './run.ts';
+import type { ScratchRemnants } from '../sweep/run.ts';
 import type { ScratchDatabase } from './scratch.ts';
 
 /** Where the drills of one source try things out. */
@@ -17,8 +17,8 @@ export interface ScratchPlaces {
  * What the drills of sources have in their scratch places now; whether one runs is for the caller to know. A server that
  * cannot be asked is a problem of that source and no other. Changes nothing.
  */
-export async function findDrillRemnants(places: readonly ScratchPlaces[]): Promise<DrillRemnants> {
-  const remnants: DrillRemnants['remnants'][number][] = [];
+export async function findDrillRemnants(places: readonly ScratchPlaces[]): Promise<ScratchRemnants> {
+  const remnants: ScratchRemnants['remnants'][number][] = [];
   const problems: string[] = [];
   for (const { source, database, directory } of places) {
     const databases: string[] = [];

@@ -98,18 +98,6 @@ export interface DrillDifference {
   readonly found: string;
 }
 
-/** What is found in the scratch places of drills. */
-export interface DrillRemnants {
-  readonly remnants: readonly {
-    readonly source: string;
-    /** On the server of its drills. */
-    readonly databases: readonly string[];
-    /** On this host. */
-    readonly directories: readonly string[];
-  }[];
-  readonly problems: readonly string[];
-}
-
 /** What one part of a drill came to: the database, or one tree. */
 export interface DrilledPart {
   /** `database`, or the name of a tree. */

@@ -83,22 +83,32 @@ async function leftOversIn(client: pg.Client, { target, mark }: Omit<NewDatabase
  */
 export async function dropDeadTargets(server: DatabaseAccess, mark: string): Promise<string[]> {
   return onServer(server, undefined, async (client) => {
-    const scope = scopeOf(mark);
-    const { rows } = await client.query<{ name: string }>(
-      `select datname as name from pg_database d
+    const names = await deadTargetsIn(client, mark);
+    for (const name of names) await dropDatabase(client, server, name);
+    return names;
+  });
+}
+
+/** Names of the databases that `dropDeadTargets` would remove. */
+export async function findDeadTargets(server: DatabaseAccess, mark: string): Promise<string[]> {
+  return onServer(server, undefined, (client) => deadTargetsIn(client, mark));
+}
+
+async function deadTargetsIn(client: pg.Client, mark: string): Promise<string[]> {
+  const scope = scopeOf(mark);
+  const { rows } = await client.query<{ name: string }>(
+    `select datname as name from pg_database d
         where ((starts_with(shobj_description(oid, 'pg_database'), $1) and not starts_with(shobj_description(oid, 'pg_database'), $2))
                or (datname ~ $3 and not starts_with(datname, $4)))
           and not exists (select from pg_stat_activity a where a.datid = d.oid)`,
-      [
-        `${COMMENT_START}${scope}/`,
-        commentPrefix(mark),
-        `^holdfast_new_[0-9a-f]{16}_${shortHash(scope)}_`,
-        newbornPrefix(mark),
-      ],
-    );
-    for (const { name } of rows) await dropDatabase(client, server, name);
-    return rows.map(({ name }) => name);
-  });
+    [
+      `${COMMENT_START}${scope}/`,
+      commentPrefix(mark),
+      `^holdfast_new_[0-9a-f]{16}_${shortHash(scope)}_`,
+      newbornPrefix(mark),
+    ],
+  );
+  return rows.map(({ name }) => name);
 }
 
 /**

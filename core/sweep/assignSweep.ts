@@ -14,8 +14,8 @@ export function assignSweep(configuration: Configuration, spoolQueue: string, in
     backends,
     minimumAge: input.olderThan ?? configuration.maintenance.sweepAfter,
     dryRun: input.dryRun ?? false,
-    // Each backend, the spool, and what drills left.
-    listed: Math.floor(MOST_LISTED / (backends.length + 2)),
+    // Each backend, the spool, and what drills and restores left.
+    listed: Math.floor(MOST_LISTED / (backends.length + 3)),
     spoolQueue,
   };
 }

@@ -54,6 +54,17 @@ export interface KeptRemnant extends Remnant {
   readonly why: string;
 }
 
+/** What runs of one kind have on servers and on one host's disk now: databases and directories of their own. */
+export interface ScratchRemnants {
+  readonly remnants: readonly {
+    readonly source: string;
+    readonly databases: readonly string[];
+    readonly directories: readonly string[];
+  }[];
+  /** What could not be looked at. */
+  readonly problems: readonly string[];
+}
+
 /** What became of one backend or spool. */
 export interface SweepReport {
   /** `backend r2`, `spool on host-1`. */

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { Client, DatabaseError } from 'pg';
 import { codeOf, messageOf } from '../../core/errors.ts';
 import type { RestoreResult } from '../../core/restore/flow.ts';
+import type { SweepResult } from '../../core/sweep/run.ts';
 import { onServer } from '../core/restore/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import type { Scope } from '../support/directories.ts';
@@ -106,12 +107,7 @@ test(
     await until('the unfinished database', async () => ((await databasesOf(app)).length > 1 ? true : undefined));
     worker.killOnly();
     await handle.terminate('by force');
-    await until('the end of its sessions', async () => {
-      const [row] = await onServer(
-        `select count(*)::int as sessions from pg_stat_activity where datname ~ '^${app.database.name}_restoring_'`,
-      );
-      return row?.['sessions'] === 0 ? true : undefined;
-    });
+    await untilUnused(app);
     assert.equal((await databasesOf(app)).length, 2);
     await worker.restart();
     const { code, document } = await restore(app, 'latest');
@@ -120,6 +116,30 @@ test(
     await dropRestored(app);
   },
 );
+
+test('[13] [27] and by a sweep', PATIENCE, async (t) => {
+  const { app, worker } = await prepare(t);
+  const handle = await startReplacing(app, 'skip');
+  await until('the unfinished database', async () => ((await databasesOf(app)).length > 1 ? true : undefined));
+  worker.killOnly();
+  await handle.terminate('by force');
+  await untilUnused(app);
+  const unfinished = (await databasesOf(app)).filter((name) => name !== app.database.name);
+  await worker.restart();
+  assert.deepEqual(await sweepRestores(app, '--dry-run'), { swept: unfinished, kept: [] });
+  assert.deepEqual(await databasesOf(app), [app.database.name, ...unfinished].toSorted());
+  assert.deepEqual(await sweepRestores(app), { swept: unfinished, kept: [] });
+  assert.deepEqual(await databasesOf(app), [app.database.name]);
+});
+
+/** What a sweep says of restores. */
+async function sweepRestores(app: Application, ...args: string[]) {
+  const { code, document } = await app.ask('sweep', '--backend', 'local', ...args);
+  assert.equal(code, 0, JSON.stringify(document));
+  const report = (document as SweepResult).reports.find(({ place }) => place === 'restores');
+  assert.ok(report);
+  return { swept: report.swept.map(({ folder }) => folder), kept: report.kept.map(({ folder }) => folder) };
+}
 
 async function prepare(scope: Scope, changes: object = {}): Promise<Ground> {
   const app = await createApplication(scope);
@@ -131,6 +151,15 @@ async function prepare(scope: Scope, changes: object = {}): Promise<Ground> {
   assert.equal(code, 0, JSON.stringify(document));
   await changeShop(app);
   return { app, worker };
+}
+
+async function untilUnused(app: Application): Promise<void> {
+  await until('the end of the sessions in what is unfinished', async () => {
+    const [row] = await onServer(
+      `select count(*)::int as sessions from pg_stat_activity where datname ~ '^${app.database.name}_restoring_'`,
+    );
+    return row?.['sessions'] === 0 ? true : undefined;
+  });
 }
 
 function startReplacing(app: Application, safetyBackup: 'required' | 'skip') {

@@ -1,0 +1,54 @@
+import { isHoldfastError } from '../errors.ts';
+import type { DatabaseAccess } from '../postgres/access.ts';
+import type { ScratchRemnants } from '../sweep/run.ts';
+import { dropTreeLeftOvers } from './placeTree.ts';
+import { findTreeLeftOvers } from './stagingDirectory.ts';
+import { dropDeadTargets, findDeadTargets, scopeOf } from './targetDatabase.ts';
+import type { TreeLeftOver } from './trees.ts';
+
+/** Where restores of one source make things. */
+export interface RestorePlaces {
+  readonly source: string;
+  /** Of a restore that there is not, in the scope of all that there may be. */
+  readonly mark: string;
+  /** A maintenance connection. Unset: the source has no database. */
+  readonly server?: () => Promise<DatabaseAccess>;
+  /** Paths of its file trees on this host. */
+  readonly roots: readonly string[];
+}
+
+/**
+ * What restores of sources have made and not finished; whether one runs is for the caller to know. A server that cannot be
+ * asked is a problem of that source and no other. Changes nothing.
+ */
+export async function findRestoreRemnants(places: readonly RestorePlaces[]): Promise<ScratchRemnants> {
+  const remnants: ScratchRemnants['remnants'][number][] = [];
+  const problems: string[] = [];
+  for (const place of places) {
+    const { source, mark, server } = place;
+    const databases: string[] = [];
+    try {
+      if (server) databases.push(...(await findDeadTargets(await server(), mark)));
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      problems.push(`restores of ${source}: ${error.message}`);
+    }
+    const directories = (await treesOf(place)).map(({ directory }) => directory);
+    if (databases.length + directories.length > 0) remnants.push({ source, databases, directories });
+  }
+  return { remnants, problems };
+}
+
+/**
+ * Drops the databases and puts the file trees back to where they were: for whoever knows that no restore of the source
+ * runs. Throws what connecting throws, and RestoreFailed where a tree cannot be put back.
+ */
+export async function removeRestoreRemnants(place: RestorePlaces): Promise<void> {
+  if (place.server) await dropDeadTargets(await place.server(), place.mark);
+  for (const leftOver of await treesOf(place)) await dropTreeLeftOvers(leftOver.place);
+}
+
+async function treesOf({ mark, roots }: RestorePlaces): Promise<TreeLeftOver[]> {
+  const found = await Promise.all(roots.map(findTreeLeftOvers));
+  return found.flat().filter(({ place }) => place.mark.startsWith(`${scopeOf(mark)}/`));
+}
