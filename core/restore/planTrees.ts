@@ -6,7 +6,7 @@ import { mountPoints } from '../files/treeDirectory.ts';
 import { formatBytes } from '../format.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
-import { exists, isPartInPlace, lookAt, rootOf, stagingOf } from './stagingDirectory.ts';
+import { begunStaging, exists, isPartInPlace, lookAt, rootOf } from './stagingDirectory.ts';
 import { treeNamed, treeNotices } from './treeParts.ts';
 import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlannedTree, PlanTreesOptions, TreePlan } from './trees.ts';
@@ -29,7 +29,7 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
   try {
     const part = treeNamed(options.manifest, tree);
     const targets = await targetsOf(place);
-    const begun = await exists((await stagingOf(place)).directory);
+    const begun = (await begunStaging(place)) !== undefined;
     const { findings: space, ...bytes } = await spaceFindings(place, part, needed);
     const findings = [
       ...(await rootFindings(place)),

@@ -11,7 +11,7 @@ import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import type { TreePlace } from '../../../core/restore/trees.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { fingerprint, requiredTar, shell } from '../files/trees.ts';
-import { backUpTree, placeOf } from './treeSupport.ts';
+import { adopt, backUpTree, placeOf } from './treeSupport.ts';
 
 let tar: TarProgram;
 before(async () => {
@@ -289,6 +289,7 @@ async function assertAtEveryCall(
       await look();
       for (const name of await readdir(parent)) await rm(join(parent, name), { recursive: true });
       execFileSync('cp', ['-a', `${saved}/.`, parent]);
+      await adopt(place);
       if (outcome === 'done') return;
     }
   }
