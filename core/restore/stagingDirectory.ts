@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readdir, readFile, readlink, rename } from 'node:fs
 import path from 'node:path';
 import { z } from 'zod';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import { STAGING_PREFIX } from '../files/excludes.ts';
 import { removeTree } from '../files/removeTree.ts';
 import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
 
@@ -20,7 +21,6 @@ import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
  * Whoever owns a tree may put whatever they like under that name: see begunStaging.
  */
 
-const PREFIX = '.holdfast-restoring-';
 const PLACE = 'place.json';
 
 export interface Staging {
@@ -36,7 +36,7 @@ export async function stagingOf(place: TreePlace): Promise<Staging> {
   // What takes the place of single files has to be on their file system, which may be mounted at the tree itself.
   const holder = isPartInPlace(place) ? root : path.dirname(root);
   const hash = createHash('sha256').update(place.mark).digest('hex').slice(0, 16);
-  const directory = path.join(holder, `${PREFIX}${place.tree}-${hash}`);
+  const directory = path.join(holder, `${STAGING_PREFIX}${place.tree}-${hash}`);
   const inside = (name: string) => path.join(directory, name);
   return { directory, tree: inside('tree'), restored: inside('restored.json'), moves: inside('moves.json') };
 }
@@ -133,7 +133,7 @@ export async function findTreeLeftOvers(root: string): Promise<TreeLeftOver[]> {
   const found: TreeLeftOver[] = [];
   for (const holder of [path.dirname(at), at]) {
     const names = await readdir(holder).catch(() => []);
-    for (const name of names.filter((each) => each.startsWith(PREFIX))) {
+    for (const name of names.filter((each) => each.startsWith(STAGING_PREFIX))) {
       const place = await leftBehind(path.join(holder, name), at);
       if (place) found.push({ directory: path.join(holder, name), place });
     }
