@@ -82,6 +82,32 @@ test('[26] what stands in the way of a tree is said before anything changes', as
   assert.match(await failuresOf(placeOf(path, { paths: ['link/file'] })), /link is a symbolic link/);
 });
 
+test('[26] trees that lie in each other are not put in place at once', async (context) => {
+  const { path, backup } = await scene(context);
+  await symlink(path, `${path}-link`);
+  const failuresOf = async (...trees: PlannedTree[]) => {
+    const plans = await planTrees({ manifest: backup.manifest, trees, tar, owners: true });
+    return plans.map(({ findings }) => findings.map(({ message }) => message).join());
+  };
+  const inner = placeOf(join(path, 'sub'), { mark: 'test/2' });
+  const together = /media .* and media .* lie in each other: they cannot be put in place at once/;
+  for (const pair of [
+    [placeOf(path), inner],
+    [inner, placeOf(path)],
+    [placeOf(path), placeOf(path, { paths: ['sub/file'] })],
+    [inner, placeOf(path, { paths: ['sub/file'] })],
+    [placeOf(`${path}-link`), inner],
+  ] as const) {
+    const [first, second] = await failuresOf(...pair);
+    assert.equal(first, '');
+    assert.match(second ?? '', together);
+  }
+  assert.deepEqual(await failuresOf(inner), ['']);
+  assert.deepEqual(await failuresOf(inner, placeOf(`${path}2`)), ['', '']);
+  const beside = { mode: 'beside' } as const;
+  assert.deepEqual(await failuresOf({ ...placeOf(path), ...beside }, { ...inner, ...beside }), ['', '']);
+});
+
 test('what a restore of the same mark has begun is no obstacle', async (context) => {
   const { path, backup } = await scene(context);
   const place = placeOf(path, { mode: 'beside' });
