@@ -206,7 +206,7 @@ async function describePlaced(place: TreePlace, { moves }: Journal): Promise<Pla
       `mv -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
       `mv -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
     ]),
-    dropKept: replacing.map(({ keptAs }) => `rm -rf -- ${shellQuoted(keptAs)}`),
+    dropKept: replacing.map(({ keptAs }) => `rm -rf --one-file-system -- ${shellQuoted(keptAs)}`),
   };
 }
 

@@ -163,7 +163,7 @@ export interface PlacedTree {
   readonly meanwhile: readonly string[];
   /** Shell commands, one a line, that put back what was there before; empty where nothing was. */
   readonly goBack: readonly string[];
-  /** Shell commands that remove what is kept. */
+  /** Shell commands that remove what is kept, and nothing of file systems that are mounted in it. */
   readonly dropKept: readonly string[];
 }
 

@@ -9,7 +9,8 @@ import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { dropTreeLeftOvers, placeTree, takeBackTree } from '../../../core/restore/placeTree.ts';
 import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import type { TreePlace } from '../../../core/restore/trees.ts';
-import { temporaryDirectory } from '../../support/directories.ts';
+import { temporaryDirectory, type Scope } from '../../support/directories.ts';
+import { lastFirst, mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
 import { fingerprint, requiredTar, shell } from '../files/trees.ts';
 import { adopt, backUpTree, placeOf } from './treeSupport.ts';
 
@@ -27,7 +28,7 @@ interface Scene {
 }
 
 /** A tree that was backed up, was changed since, and is restored into its staging directory. */
-async function restoredScene(context: TestContext, other: Partial<TreePlace> = {}): Promise<Scene> {
+async function restoredScene(context: Scope, other: Partial<TreePlace> = {}): Promise<Scene> {
   const path = join(await temporaryDirectory(context), 'media');
   await mkdir(path);
   shell(path, 'mkdir -p a/b; chmod 750 a; echo then > a/b/one; echo then > two; mkdir gone; echo then > gone/three');
@@ -54,13 +55,30 @@ test('a tree in place keeps what was there, says how to go back, and the command
     keptAs: [`${path}_before_r1`],
     meanwhile: [],
     goBack: [`mv -- ${path} ${path}_undone_r1`, `mv -- ${path}_before_r1 ${path}`],
-    dropKept: [`rm -rf -- ${path}_before_r1`],
+    dropKept: [`rm -rf --one-file-system -- ${path}_before_r1`],
   });
   assert.deepEqual(await placeTree(place), placed);
   await dropTreeLeftOvers(place);
   assert.deepEqual(await beside(path), ['media', 'media_before_r1']);
   for (const command of placed.goBack) execFileSync('sh', ['-c', command]);
   assert.equal(fingerprint(path), now);
+});
+
+test('what is kept is removed without what is mounted in it', { skip: noMounts }, async (context) => {
+  const scope = lastFirst(context);
+  const { path, place } = await restoredScene(scope);
+  const disk = join(path, 'disk');
+  await mkdir(disk);
+  mountSmallDisk(scope, disk, 4);
+  // It is unmounted where it was mounted.
+  scope.after(async () => void execFileSync('sh', ['-ec', `rm -r ${path}; mv ${path}_before_r1 ${path}`]));
+  await writeFile(join(disk, 'precious'), 'mine');
+  const placed = await placeTree(place);
+  await dropTreeLeftOvers(place);
+  // It says that it left something.
+  assert.throws(() => execFileSync('sh', ['-c', placed.dropKept.join('\n')], { stdio: 'pipe' }));
+  assert.deepEqual(await readdir(`${path}_before_r1`), ['disk']);
+  assert.equal(await readFile(join(`${path}_before_r1`, 'disk/precious'), 'utf8'), 'mine');
 });
 
 test('a tree beside what is there touches nothing of it', async (context) => {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { before, test, type TestContext } from 'node:test';
+import { before, test } from 'node:test';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { planTrees } from '../../../core/restore/planTrees.ts';
 import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import type { PlannedTree, PlanTreesOptions } from '../../../core/restore/trees.ts';
 import { temporaryDirectory, type Scope } from '../../support/directories.ts';
-import { mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
+import { lastFirst, mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
 import { requiredTar } from '../files/trees.ts';
 import { backUpTree, placeOf, type StoredTree } from './treeSupport.ts';
 
@@ -22,15 +22,6 @@ async function scene(scope: Scope) {
   await mkdir(join(path, 'sub'), { recursive: true });
   await writeFile(join(path, 'sub/file'), Buffer.alloc(3_000_000, 1));
   return { home, path, backup: await backUpTree(scope, path, { tar }) };
-}
-
-/** What is mounted on a directory has to go before the directory. */
-function lastFirst(context: TestContext): Scope {
-  const releases: (() => Promise<unknown>)[] = [];
-  context.after(async () => {
-    for (const release of releases.toReversed()) await release();
-  });
-  return { after: (release) => void releases.push(release) };
 }
 
 async function planOne(backup: StoredTree, place: PlannedTree, other: Partial<PlanTreesOptions> = {}) {
