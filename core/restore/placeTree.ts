@@ -203,8 +203,9 @@ async function describePlaced(place: TreePlace, { moves }: Journal): Promise<Pla
     keptAs: replacing.map(({ keptAs }) => keptAs),
     meanwhile,
     goBack: replacing.flatMap(({ live, keptAs }) => [
-      `mv -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
-      `mv -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
+      // Given twice they change nothing: nothing is moved into a directory that is there, nor over a file.
+      `mv -T -n -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
+      `mv -T -n -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
     ]),
     dropKept: replacing.map(({ keptAs }) => `rm -rf --one-file-system -- ${shellQuoted(keptAs)}`),
   };

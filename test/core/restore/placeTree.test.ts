@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import promises from 'node:fs/promises';
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
@@ -54,7 +54,7 @@ test('a tree in place keeps what was there, says how to go back, and the command
     targets: [path],
     keptAs: [`${path}_before_r1`],
     meanwhile: [],
-    goBack: [`mv -- ${path} ${path}_undone_r1`, `mv -- ${path}_before_r1 ${path}`],
+    goBack: [`mv -T -n -- ${path} ${path}_undone_r1`, `mv -T -n -- ${path}_before_r1 ${path}`],
     dropKept: [`rm -rf --one-file-system -- ${path}_before_r1`],
   });
   assert.deepEqual(await placeTree(place), placed);
@@ -63,6 +63,19 @@ test('a tree in place keeps what was there, says how to go back, and the command
   for (const command of placed.goBack) execFileSync('sh', ['-c', command]);
   assert.equal(fingerprint(path), now);
 });
+
+for (const paths of [undefined, ['two']])
+  test(`going back a second time changes nothing: ${paths?.join() ?? 'the whole tree'}`, async (context) => {
+    const { path, place } = await restoredScene(context, { paths });
+    const { goBack } = await placeTree(place);
+    await dropTreeLeftOvers(place);
+    execFileSync('sh', ['-ec', goBack.join('\n')]);
+    const gone = listing(dirname(path));
+    // As pasted into a shell, which goes on after a line that fails.
+    spawnSync('sh', ['-c', goBack.join('\n')]);
+    assert.equal(listing(dirname(path)), gone);
+    assert.equal(await readFile(join(path, 'two'), 'utf8'), 'now\n');
+  });
 
 test('what is kept is removed without what is mounted in it', { skip: noMounts }, async (context) => {
   const scope = lastFirst(context);
