@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
@@ -132,6 +132,18 @@ test('[26] mount points, small disks and read-only ones are found', { skip: noMo
   mounted.makeReadOnly();
   assert.match(await failuresOf(placeOf(join(disk, 'one'))), /may not write to/);
   assert.deepEqual(await readdir(dirname(path)), ['disk', 'media']);
+});
+
+test('a file whose other names keep what is there now is a warning', async (context) => {
+  const { path, backup } = await scene(context);
+  const file = join(path, 'sub/file');
+  const warningsOf = async (place: PlannedTree) => (await planOne(backup, place)).warnings;
+  assert.deepEqual(await warningsOf(placeOf(path, { paths: ['sub/file', 'none'] })), []);
+  await link(file, join(path, 'other'));
+  const [warning, ...more] = await warningsOf(placeOf(path, { paths: ['sub/file'] }));
+  assert.match(warning ?? '', /sub\/file is one of 2 names of a file .*: the others keep what is in it now/);
+  assert.deepEqual(more, []);
+  assert.deepEqual(await warningsOf(placeOf(path)), []);
 });
 
 test('what cannot be restored as it was is a warning', async (context) => {
