@@ -1,6 +1,7 @@
 import type { RestoringProgress, StepProblem } from '../../core/backup/run.ts';
 import type { RestoreRecord } from '../../core/catalog/restores.ts';
 import type { LockHolder } from '../../core/lockHolder.ts';
+import { countLeftOut } from '../../core/restore/describeTrees.ts';
 import { partsOf } from '../../core/restore/flow.ts';
 import type {
   Abortion,
@@ -158,8 +159,9 @@ function uniquely(passedOver: readonly PassedOver[]): PassedOver[] {
   );
 }
 
-function stateOf({ input, swapped, undone, done, checks, problem }: RestoreRun): RestoreState {
-  if (done) return checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
+function stateOf({ input, swapped, undone, done, checks, trees, problem }: RestoreRun): RestoreState {
+  const whole = [...trees.values()].every(({ restored }) => restored === undefined || countLeftOut(restored) === 0);
+  if (done) return whole && checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
   // It could not be taken back.
   if (swapped) return 'degraded';
   if (undone) return 'undone';
