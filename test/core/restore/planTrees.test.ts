@@ -58,7 +58,7 @@ test('[26] what stands in the way of a tree is said before anything changes', as
   assert.match(await failuresOf(placeOf(join(path, 'sub/file'))), /is no directory/);
   assert.match(await failuresOf(placeOf('/')), /cannot be restored to \//);
   assert.match(await failuresOf(placeOf(path, { id: '../x' })), /cannot be restored/);
-  assert.match(await failuresOf(placeOf(path, { id: 'x'.repeat(250) })), /too long for a name/);
+  assert.match(await failuresOf(placeOf(path, { id: 'x'.repeat(250) })), /cannot be restored/);
   assert.match(await failuresOf(placeOf(path, { paths: ['/etc/passwd'] })), /no path within a tree/);
   assert.match(await failuresOf(placeOf(join(home, 'new'), { paths: ['a'] })), /nothing to put single files into/);
   const own = { what: 'the storage local', path: join(path, 'copies') };
