@@ -11,7 +11,11 @@ export function restoreId(now: Date, random: () => number): string {
 }
 
 /** E.g. `shop_before_20261120_020000_7f3k9q`, with as much of the name as fits into PostgreSQL's 63 bytes. */
-export function databaseNameWith(name: string, word: 'restored' | 'restoring' | 'before', id: string): string {
+export function databaseNameWith(
+  name: string,
+  word: 'restored' | 'restoring' | 'before' | 'undone',
+  id: string,
+): string {
   const ending = `_${word}_${id}`;
   const characters = Array.from(name);
   while (bytesOf(characters.join('') + ending) > LONGEST_NAME) characters.pop();
@@ -30,18 +34,28 @@ export function restoreMark(taskQueue: string, source: string, id: string): stri
 
 /**
  * For who wants the old database back, or is done with it: SQL for a session in another database of its server. Nobody may
- * connect while the names change hands.
+ * connect while the names change hands; whether or not they did, everybody may again afterwards.
  */
 export function keptDatabase(name: string, keptAs: string, id: string): KeptDatabase {
-  const [now, old, aside] = [name, keptAs, databaseNameWith(name, 'restored', id)].map(quoteIdentifier);
+  const names = [name, keptAs, databaseNameWith(name, 'restored', id)];
+  const [now, old, aside] = names.map(quoteIdentifier);
+  const all = names.map(quoteLiteral).join(', ');
+  const each = (statement: string) =>
+    `DO $$ DECLARE it name; BEGIN FOR it IN SELECT datname FROM pg_database WHERE datname IN (${all}) LOOP EXECUTE format('${statement}', it); END LOOP; END $$;`;
   return {
     name: keptAs,
-    drop: `DROP DATABASE ${old} WITH (FORCE);`,
+    drop: dropSql(keptAs),
     goBack: [
-      `ALTER DATABASE ${now} WITH ALLOW_CONNECTIONS false;`,
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${quoteLiteral(name)};`,
-      `BEGIN; ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; COMMIT;`,
-      `ALTER DATABASE ${aside} WITH ALLOW_CONNECTIONS true;`,
+      each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false'),
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${all}) AND pid <> pg_backend_pid();`,
+      `DO $$ BEGIN ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; EXCEPTION WHEN OTHERS THEN RAISE WARNING 'nothing was renamed: %', SQLERRM; END $$;`,
+      each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true'),
+      `DO $$ BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = ${quoteLiteral(keptAs)}) THEN RAISE EXCEPTION 'everything is as it was: see the warning above'; END IF; END $$;`,
     ],
   };
+}
+
+/** For a session in another database of the server. */
+export function dropSql(name: string): string {
+  return `DROP DATABASE ${quoteIdentifier(name)} WITH (FORCE);`;
 }

@@ -64,7 +64,7 @@ export async function planDatabase(
       jobs: input.jobs ?? source.restore.jobs,
       mark,
     },
-    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace) : [])],
+    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : [])],
   };
 }
 
@@ -75,5 +75,11 @@ function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: bool
 }
 
 function replacedBy({ bytes, sessions }: DatabaseInPlace, name: string, id: string) {
-  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id) };
+  return {
+    name,
+    bytes,
+    sessions,
+    keptAs: databaseNameWith(name, 'before', id),
+    setAsideAs: databaseNameWith(name, 'undone', id),
+  };
 }
