@@ -280,7 +280,7 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   await killHard(killed.child);
   await killed.ended;
   await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${target.name}'`);
-  const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast'));
+  const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast-restoring'));
   assert.equal(hidden.length, 1);
   // The next one takes another backup, of what the tree is now.
   shell(tree, 'echo more > more');
@@ -298,6 +298,38 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   await untilIndexed(target.name);
   database.child.kill('SIGINT');
   assert.equal((await database.ended).code, 130);
+});
+
+test('[27] the same recovery at once is refused, and does not touch the one that came first', async (context) => {
+  const { home, storage, target, manifest, tree } = await storedShop(context, WAITING);
+  const environment = { PGPASSWORD: testPostgres().password };
+  const into = join(home, 'new');
+  const files = [manifest.id, ...storage, '--tree', 'media', '--into', into];
+  const database = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const first = start(home, [...files, ...database.slice(1)], environment);
+  await untilIndexed(target.name);
+  const again = await run(home, files);
+  assert.equal(again.code, 4, again.stderr + again.stdout);
+  assert.match(again.stderr, /Another recovery into \S+new is under way/);
+  const elsewhere = database.map((each) => each.replace(/\/postgres$/, '/template1'));
+  for (const args of [database, elsewhere]) {
+    const twice = await run(home, args, environment);
+    assert.equal(twice.code, 4, twice.stderr + twice.stdout);
+    assert.match(twice.stderr, /Another recovery into database \S+ is under way/);
+  }
+  await onServer(
+    `select pg_cancel_backend(pid) from pg_stat_activity where datname = '${target.name}' and query ~ 'CREATE INDEX'`,
+  );
+  const { code, stderr } = await first.ended;
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /canceling statement/);
+  const next = await run(home, files);
+  assert.equal(next.code, 0, next.stderr);
+  assert.equal(fingerprint(into), fingerprint(tree));
+  assert.deepEqual(
+    (await readdir(home)).filter((name) => name.startsWith('.holdfast')),
+    [],
+  );
 });
 
 async function killHard(child: ChildProcess): Promise<void> {
