@@ -31,6 +31,7 @@ import { withTargetLock } from '../core/restore/targetLock.ts';
 import type { TreePlace } from '../core/restore/trees.ts';
 import type { CheckingKey, OpeningKey } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
+import { notTheNewest } from './recoveryResult.ts';
 
 /** What is to come back where. At least one of `database` and `tree`. */
 export interface RecoveryWish {
@@ -68,6 +69,8 @@ export interface Recovery {
   readonly database?: RecoveredDatabase;
   readonly tree?: RestoredTreeResult;
   readonly passedOver: readonly PassedOver[];
+  /** Where the newest was asked for: what may be newer than `backup`, and cannot be trusted. */
+  readonly newer: readonly PassedOver[];
 }
 
 export interface RecoveredDatabase extends RestoredDatabase {
@@ -85,6 +88,7 @@ export async function recover(wish: RecoveryWish, means: RecoveryMeans): Promise
   const copies = [{ backend: backend.name, open: async () => backend }];
   const part = wish.database ? 'database' : wish.tree?.name;
   const chosen = await chooseBackup({ wish: { ...wish, part }, copies, checkingKeys, signal });
+  for (const line of notTheNewest(chosen.manifest.id, chosen.newer)) means.warn(line);
   return withLocks(wish, means, (alone) => recoverChosen(wish, chosen, alone));
 }
 
@@ -96,7 +100,7 @@ async function recoverChosen(wish: RecoveryWish, chosen: ChosenBackup, means: Re
     const tree = place && (await stageTree(place, chosen, means));
     const recovered = database && (await recoverDatabase(database, chosen, means));
     const placed = place && tree && { ...tree, ...(await placeTree(place)) };
-    const { passedOver } = chosen;
+    const { passedOver, newer } = chosen;
     return {
       backup: id,
       source,
@@ -104,6 +108,7 @@ async function recoverChosen(wish: RecoveryWish, chosen: ChosenBackup, means: Re
       ...(recovered && { database: recovered }),
       ...(placed && { tree: placed }),
       passedOver,
+      newer,
     };
   } finally {
     if (place) await dropTreeLeftOvers(place);

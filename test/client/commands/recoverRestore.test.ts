@@ -226,6 +226,23 @@ test('[23] [24] a wrong key and a forged manifest restore nothing', async (conte
   assert.ok(!(await readdir(home)).includes('new'));
 });
 
+test('[24] the newest that cannot be trusted is told before the older one that is restored, with exit code 3', async (context) => {
+  const { home, copies, keys, plain, storage, manifest } = await storedShop(context);
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const newest = await storeBackup([backend], keys, plain, { id: '20261122T020000Z-7f3k9q' });
+  const key = join(copies, manifestKey(locationOf(newest)));
+  await writeFile(key, (await readFile(key, 'utf8')).replace('"kind":"full"', '"kind":"logs"'));
+  const latest = ['latest', '--source', 'shop', ...storage, '--tree', 'media', '--into'];
+  const { code, stdout, stderr } = await run(home, [...latest, join(home, 'new')]);
+  assert.equal(code, 3, stderr);
+  const told = new RegExp(`BACKUP ${manifest.id} MAY NOT BE THE NEWEST: storage: shop/\\S+${newest.id}`);
+  assert.match(stdout.split('\n')[0] ?? '', told);
+  assert.match(stderr, told);
+  const json = await run(home, [...latest, join(home, 'other'), '--json']);
+  const recovery = JSON.parse(json.stdout) as Recovery & { state: string };
+  assert.deepEqual([json.code, recovery.state, recovery.newer.length], [3, 'degraded', 1]);
+});
+
 test('what of a tree is left out makes it degraded', async (context) => {
   const { home, keys, copies, storage } = await storedShop(context);
   const tree = await temporaryDirectory(context);
