@@ -158,6 +158,30 @@ test('settings of a database that get into the way of a restore are set again, a
   assert.deepEqual(rows, [{ it: 'on' }]);
 });
 
+test('settings of a database that would make the restore somebody else, or read it otherwise, are set last', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const { user: tenant } = await createRole(source);
+  await runSql(
+    source,
+    `create schema s authorization ${tenant}; create table s.t (id int primary key, words text[], r int references s.t);
+     alter table s.t owner to ${tenant}; insert into s.t values (1, '{a,NULL}', 1); create materialized view s.m as select * from s.t;
+     alter materialized view s.m owner to ${tenant};
+     alter database ${source.name} set role = '${tenant}'; alter role postgres in database ${source.name} set role = '${tenant}';
+     alter database ${source.name} set session_replication_role = 'replica'; alter database ${source.name} set array_nulls = off;
+     alter database ${source.name} set exit_on_error = on; alter database ${source.name} set lc_messages = 'C';
+     alter database ${source.name} set default_transaction_deferrable = on; alter database ${source.name} set search_path = 's'`,
+  );
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  await assertEqual(backup, target);
+  const session = await openSession(context, target);
+  const { rows } = await session.query(
+    `select current_user as it, words from t where words[2] is null and current_setting('array_nulls') = 'off'`,
+  );
+  assert.deepEqual(rows, [{ it: tenant, words: ['a', null] }]);
+});
+
 test('a role that is no superuser restores what it may own', async (context) => {
   const source = await createDatabase(context);
   const target = await newTarget(context);
