@@ -44,6 +44,7 @@ export async function planDatabase(
     description,
     server,
     target,
+    namedAfterSource: input.target === undefined || input.target === ownName,
     mark,
     clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
     createRoles: input.createRoles,

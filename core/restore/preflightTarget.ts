@@ -26,7 +26,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
     const role = await readRole(client);
     const roles = await roleFindings(client, role, options);
     const { findings: space, ...bytes } = await spaceFindings(client, options);
-    const name = nameFinding(target);
+    const name = nameFinding(options);
     const findings = [
       ...name,
       ...(name.length === 0 ? await existenceFinding(client, options) : []),
