@@ -173,7 +173,8 @@ function refusalAdvice(code: string, message: string, access: DatabaseAccess): s
   if (code === '28000')
     return `Let role ${access.user} in: it must exist, have LOGIN, and match a line of pg_hba.conf.`;
   if (code === '3D000') return 'Check the name of the database.';
-  if (code === '42501') return `GRANT CONNECT ON DATABASE ${quoteIdentifier(access.name)} TO ${quoteIdentifier(access.user)};`;
+  if (code === '42501')
+    return `GRANT CONNECT ON DATABASE ${quoteIdentifier(access.name)} TO ${quoteIdentifier(access.user)};`;
   if (/does not support SSL/.test(message)) return 'Enable ssl on the server, or set sslmode to prefer or disable.';
   if (/certificate|altnames/i.test(message)) return 'Check sslrootcert, and that the certificate names this host.';
   return undefined;

@@ -144,6 +144,8 @@ export interface PlannedDatabase {
     readonly bytes: number;
     readonly sessions: number;
     readonly keptAs: string;
+    /** It is a template, which cannot be dropped as it is. */
+    readonly template?: boolean;
   };
   /** As it was when it was dumped. */
   readonly bytes: number;

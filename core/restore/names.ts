@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { backupId } from '../repository/backupId.ts';
-import type { KeptDatabase } from './flow.ts';
+import type { KeptDatabase, PlannedDatabase } from './flow.ts';
 
 /** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
 const LONGEST_NAME = 63;
@@ -32,11 +32,14 @@ export function restoreMark(taskQueue: string, source: string, id: string): stri
  * For who wants the old database back, or is done with it: SQL for a session in another database of its server. Nobody may
  * connect while the names change hands.
  */
-export function keptDatabase(name: string, keptAs: string, id: string): KeptDatabase {
+export function keptDatabase(
+  { name, keptAs, template = false }: NonNullable<PlannedDatabase['replaces']>,
+  id: string,
+): KeptDatabase {
   const [now, old, aside] = [name, keptAs, databaseNameWith(name, 'restored', id)].map(quoteIdentifier);
   return {
     name: keptAs,
-    drop: `DROP DATABASE ${old} WITH (FORCE);`,
+    drop: `${template ? `ALTER DATABASE ${old} WITH IS_TEMPLATE false; ` : ''}DROP DATABASE ${old} WITH (FORCE);`,
     goBack: [
       `ALTER DATABASE ${now} WITH ALLOW_CONNECTIONS false;`,
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${quoteLiteral(name)};`,

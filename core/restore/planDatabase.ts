@@ -75,6 +75,6 @@ function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: bool
   return inPlace ? databaseNameWith(ownName, 'restoring', id) : ownName;
 }
 
-function replacedBy({ bytes, sessions }: DatabaseInPlace, name: string, id: string) {
-  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id) };
+function replacedBy({ bytes, sessions, template }: DatabaseInPlace, name: string, id: string) {
+  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id), ...(template && { template }) };
 }

@@ -8,7 +8,7 @@ import { fileScope } from '../support/fileScope.ts';
 import { countCustomers, restore } from '../support/restores.ts';
 import { querySession } from '../support/session.ts';
 
-/** Databases whose names PostgreSQL takes and careless programs do not. */
+/** Databases whose names PostgreSQL takes and careless programs do not, all of them templates. */
 
 const scope = fileScope();
 const names = { asked: `--help ü'"\\ $(id) `, elsewhere: `host=evil dbname=shop ` };
@@ -27,6 +27,7 @@ before(async () => {
       { ...app.database, name },
       'create table customers (id int primary key); insert into customers values (1), (2)',
     );
+    await onServer(`alter database ${quoteIdentifier(name)} is_template true`);
     Object.assign(app.settings.sources, { [source]: { database: { ...shop.database, name } } });
     Object.assign(app.settings.plans ?? {}, { [source]: { ...plan, source } });
   }
@@ -34,8 +35,18 @@ before(async () => {
   await app.startWorker();
 });
 
+async function templatesLike(start: string): Promise<string[]> {
+  const like = `'${start.replaceAll("'", "''")}'`;
+  const rows = await onServer(
+    `select datname from pg_database where starts_with(datname, ${like}) and datistemplate order by length(datname), 1`,
+  );
+  return rows.map(({ datname }) => String(datname));
+}
+
 /** What begins so is the file's own, cut or not. */
 async function dropAll(start: string): Promise<void> {
+  for (const name of await templatesLike(start))
+    await onServer(`alter database ${quoteIdentifier(name)} is_template false`);
   const like = `'${start.replaceAll("'", "''")}'`;
   for (const { datname } of await onServer(`select datname from pg_database where starts_with(datname, ${like})`))
     await onServer(`drop database ${quoteIdentifier(String(datname))} with (force)`);
@@ -71,7 +82,12 @@ for (const [source, start] of Object.entries(names))
     assert.equal(await countCustomers(app, name), 1);
     const again = await restore(app, 'latest', '--source', source, '--mode', 'replace', `--confirm=${name}`);
     assert.equal(again.code, 0, JSON.stringify(again.document));
-    await onServer(again.document.kept?.drop ?? '');
+    // One by one: nothing is dropped in a transaction.
+    for (const sql of again.document.kept?.drop.split(/(?<=;) /) ?? []) await onServer(sql);
+    // The one in place, the one beside, and the one that was gone back from.
+    const left = await templatesLike(start);
+    assert.equal(left.length, 3, left.join());
+    assert.ok(left.includes(name) && !left.includes(again.document.kept?.name ?? ''));
     assert.equal(await countCustomers(app, name), 2);
     const drill = await app.ask('drill', source);
     assert.equal(drill.code, 0, JSON.stringify(drill.document));

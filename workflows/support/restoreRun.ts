@@ -140,7 +140,7 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     ...(recoveryBegun !== undefined && recoveryEnded !== undefined && { recovery: recoveryEnded - recoveryBegun }),
     ...(database && (run.swapped || run.done) && { database: database.name }),
     trees: treeResults(run),
-    ...(replaces && run.swapped && { kept: keptDatabase(replaces.name, replaces.keptAs, id) }),
+    ...(replaces && run.swapped && { kept: keptDatabase(replaces, id) }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { reconcile } from '../../../core/restore/reconcile.ts';
+import { dropLeftOvers } from '../../../core/restore/targetDatabase.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, createRole, openSession, runSql } from '../postgres/support.ts';
-import { backUp, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
+import { backUp, databasesLike, maintenance, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
 
 async function kindsSql(file = 'kinds.sql'): Promise<string> {
   return readFile(new URL(file, import.meta.url), 'utf8');
@@ -180,6 +181,26 @@ test('settings of a database that would make the restore somebody else, or read 
     `select current_user as it, words from t where words[2] is null and current_setting('array_nulls') = 'off'`,
   );
   assert.deepEqual(rows, [{ it: tenant, words: ['a', null] }]);
+});
+
+test('a database that is a template is one again, and can be dropped all the same', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, `create table t (id int); alter database ${source.name} is_template true`);
+  const backup = await backUp(context, source);
+  await onServer(`alter database ${source.name} is_template false`);
+  await restore(backup, target, { keepMark: true });
+  await assertEqual(backup, target);
+  const other = await reconcile({ database: accessTo(source), expected: backup.inventory });
+  assert.deepEqual(
+    other.differences.map(({ what, expected, found }) => [what, expected, found]),
+    [['template', 'true', 'false']],
+  );
+  assert.deepEqual(await onServer(`select datistemplate as it from pg_database where datname = '${target.name}'`), [
+    { it: true },
+  ]);
+  await dropLeftOvers({ server: maintenance(), target: target.name, mark: `test/${target.name}` });
+  assert.deepEqual(await databasesLike(target.name), []);
 });
 
 test('a role that is no superuser restores what it may own', async (context) => {
