@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { backupId } from '../repository/backupId.ts';
-import type { KeptDatabase } from './flow.ts';
+import type { KeptDatabase, PlannedDatabase } from './flow.ts';
 
 /** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
 const LONGEST_NAME = 63;
@@ -36,21 +36,24 @@ export function restoreMark(taskQueue: string, source: string, id: string): stri
  * For who wants the old database back, or is done with it: SQL for a session in another database of its server. Nobody may
  * connect while the names change hands; whether or not they did, everybody may again afterwards.
  */
-export function keptDatabase(name: string, keptAs: string, id: string): KeptDatabase {
+export function keptDatabase(
+  { name, keptAs, template = false }: NonNullable<PlannedDatabase['replaces']>,
+  id: string,
+): KeptDatabase {
   const names = [name, keptAs, databaseNameWith(name, 'restored', id)];
   const [now, old, aside] = names.map(quoteIdentifier);
   const all = names.map(quoteLiteral).join(', ');
   const each = (statement: string) =>
-    `DO $$ DECLARE it name; BEGIN FOR it IN SELECT datname FROM pg_database WHERE datname IN (${all}) LOOP EXECUTE format('${statement}', it); END LOOP; END $$;`;
+    `DO $swap$ DECLARE it name; BEGIN FOR it IN SELECT datname FROM pg_database WHERE datname IN (${all}) LOOP EXECUTE format('${statement}', it); END LOOP; END $swap$;`;
   return {
     name: keptAs,
-    drop: dropSql(keptAs),
+    drop: `${template ? `ALTER DATABASE ${old} WITH IS_TEMPLATE false; ` : ''}${dropSql(keptAs)}`,
     goBack: [
       each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false'),
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${all}) AND pid <> pg_backend_pid();`,
-      `DO $$ BEGIN ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; EXCEPTION WHEN OTHERS THEN RAISE WARNING 'nothing was renamed: %', SQLERRM; END $$;`,
+      `DO $swap$ BEGIN ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; EXCEPTION WHEN OTHERS THEN RAISE WARNING 'nothing was renamed: %', SQLERRM; END $swap$;`,
       each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true'),
-      `DO $$ BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = ${quoteLiteral(keptAs)}) THEN RAISE EXCEPTION 'everything is as it was: see the warning above'; END IF; END $$;`,
+      `DO $swap$ BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = ${quoteLiteral(keptAs)}) THEN RAISE EXCEPTION 'everything is as it was: see the warning above'; END IF; END $swap$;`,
     ],
   };
 }

@@ -154,7 +154,7 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     ...(recoveryBegun !== undefined && recoveryEnded !== undefined && { recovery: recoveryEnded - recoveryBegun }),
     ...(database && (run.swapped || run.done) && { database: database.name }),
     trees: treeResults(run),
-    ...(replaces && run.swapped && { kept: keptDatabase(replaces.name, replaces.keptAs, id) }),
+    ...(replaces && run.swapped && { kept: keptDatabase(replaces, id) }),
     ...(run.setAside && { setAside: { name: run.setAside.setAsideAs, drop: dropSql(run.setAside.setAsideAs) } }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
