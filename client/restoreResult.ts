@@ -5,6 +5,7 @@ import { planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
+import { notTheNewest } from './recoveryResult.ts';
 import type { ViewedRun } from './runWorkflow.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
@@ -56,12 +57,13 @@ export function describeRestoreResult(
   terminal: Terminal,
   { configuration, run }: { readonly configuration: Configuration; readonly run: ViewedRun },
 ): string {
-  const { id, source, state, plan, kept, duration } = result;
+  const { id, source, state, plan, kept, setAside, duration } = result;
   const head = `Restore ${id} of ${source}: ${terminal.paint(COLOURS[state], state)}, ${formatDuration(duration)}`;
   const files = wayBackOf(result.trees);
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
   return [
     head,
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer ?? []) : []),
     ...section(plan ? [terminal.table(['', ''], planRows(plan))] : []),
     ...section(
       plan
@@ -80,6 +82,11 @@ export function describeRestoreResult(
             'When it is no longer needed:',
             `  ${kept.drop}`,
           ]
+        : [],
+    ),
+    ...section(
+      setAside
+        ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, `  ${setAside.drop}`]
         : [],
     ),
     ...section(

@@ -107,6 +107,8 @@ export interface RestorePlan {
   /** Storages that hold it, in the order in which they are tried. */
   readonly copies: readonly string[];
   readonly passedOver: readonly PassedOver[];
+  /** Where the newest was asked for: what may be newer than `backup`, and cannot be trusted. */
+  readonly newer?: readonly PassedOver[];
   readonly database?: PlannedDatabase;
   readonly files?: PlannedFiles;
   /** Names that the application needs (recorded with the backup) and that the worker's own environment lacks. */
@@ -144,6 +146,10 @@ export interface PlannedDatabase {
     readonly bytes: number;
     readonly sessions: number;
     readonly keptAs: string;
+    /** Name under which the restored one is set aside where it was in place and does not pass the checks. */
+    readonly setAsideAs: string;
+    /** It is a template, which cannot be dropped as it is. */
+    readonly template?: boolean;
   };
   /** As it was when it was dumped. */
   readonly bytes: number;
@@ -282,6 +288,8 @@ export interface RestoreResult {
   readonly trees: readonly RestoredTreeResult[];
   /** The one of before, and SQL for its server: what drops it, and what goes back to it. */
   readonly kept?: KeptDatabase;
+  /** The restored one, where it was in place and was taken back: an application may have written into it. */
+  readonly setAside?: { readonly name: string; readonly drop: string };
   readonly warnings: readonly string[];
 }
 

@@ -41,6 +41,8 @@ export interface ChosenBackup {
   readonly copies: readonly RestoreCopy[];
   /** Storages that could not be asked, and manifests there that cannot be trusted: one of them may be a newer backup. */
   readonly passedOver: readonly PassedOver[];
+  /** Of `latest`: manifests that cannot be trusted, of backups that were begun after this one. */
+  readonly newer: readonly PassedOver[];
 }
 
 export interface ChooseBackupOptions {
@@ -117,6 +119,8 @@ export interface PreflightTargetOptions extends RestoreScope {
   readonly description: Pick<DatabaseDescription, 'inventory' | 'globals'>;
   readonly server: DatabaseAccess;
   readonly target: string;
+  /** The target's name was made of the source's own, which may be any: it is not held against the rules for typed ones. */
+  readonly namedAfterSource?: boolean | undefined;
   /** As in RestoreDatabaseOptions: what an earlier try of the same mark left is no obstacle. Unset: everything is. */
   readonly mark?: string | undefined;
   /** The pg_restore that is to be used, where it is known already. */

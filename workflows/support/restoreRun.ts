@@ -7,6 +7,7 @@ import type {
   Abortion,
   Approval,
   BackupToRestore,
+  PlannedDatabase,
   RestoreInput,
   RestorePlan,
   RestoreProgress,
@@ -17,10 +18,13 @@ import type {
   RestoredTreeResult,
   TreeStep,
 } from '../../core/restore/flow.ts';
-import { keptDatabase } from '../../core/restore/names.ts';
+import { dropSql, keptDatabase } from '../../core/restore/names.ts';
 import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
 import type { CheckOutcome } from '../../core/restore/sqlChecks.ts';
 import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees.ts';
+
+/** A restored database that was in place. */
+export type SetAside = Pick<NonNullable<PlannedDatabase['replaces']>, 'name' | 'setAsideAs'>;
 
 /** What the workflow knows of its run while it runs. */
 export interface RestoreRun {
@@ -40,6 +44,7 @@ export interface RestoreRun {
   swapped: boolean;
   /** Something was put in place, and taken back. */
   undone: boolean;
+  setAside?: SetAside;
   /** Everything is where it belongs. */
   done: boolean;
   safetyBackup?: { readonly workflowId: string; readonly id?: string };
@@ -96,6 +101,15 @@ function backupOf({ source, backup: { id, manifestSha256 }, copies }: RestorePla
   return { source, backup: { id, manifestSha256 }, copies };
 }
 
+/** What makes way by this plan, in words. */
+export function replacedBy(plan: RestorePlan | undefined): string {
+  const trees = (plan?.files?.trees ?? []).flatMap(({ tree, keptAs }) =>
+    keptAs.length > 0 ? [`files of ${tree}`] : [],
+  );
+  const database = plan?.database?.replaces;
+  return [...(database ? [`database ${database.name}`] : []), ...trees].join(' and ') || 'nothing';
+}
+
 export function progressOf(run: RestoreRun, now: number): RestoreProgress {
   const { id, input, phase, waitingFor, plan, approvalUntil, restoring, safetyBackup, startedAt, warnings } = run;
   return {
@@ -141,7 +155,8 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     ...(recoveryBegun !== undefined && recoveryEnded !== undefined && { recovery: recoveryEnded - recoveryBegun }),
     ...(database && (run.swapped || run.done) && { database: database.name }),
     trees: treeResults(run),
-    ...(replaces && run.swapped && { kept: keptDatabase(replaces.name, replaces.keptAs, id) }),
+    ...(replaces && run.swapped && { kept: keptDatabase(replaces, id) }),
+    ...(run.setAside && { setAside: { name: run.setAside.setAsideAs, drop: dropSql(run.setAside.setAsideAs) } }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }
@@ -159,9 +174,10 @@ function uniquely(passedOver: readonly PassedOver[]): PassedOver[] {
   );
 }
 
-function stateOf({ input, swapped, undone, done, checks, trees, problem }: RestoreRun): RestoreState {
+function stateOf({ input, plan, swapped, undone, done, checks, trees, problem }: RestoreRun): RestoreState {
   const whole = [...trees.values()].every(({ restored }) => restored === undefined || countLeftOut(restored) === 0);
-  if (done) return whole && checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
+  const asWished = checks.every(({ passed }) => passed) && (plan?.newer ?? []).length === 0;
+  if (done) return whole && asWished ? 'restored' : 'degraded';
   // It could not be taken back.
   if (swapped) return 'degraded';
   if (undone) return 'undone';
