@@ -87,6 +87,7 @@ export async function recoverBackend(options: RecoverOptions, environment: NodeJ
     accessKeyId: environment.AWS_ACCESS_KEY_ID,
     secretAccessKey: environment.AWS_SECRET_ACCESS_KEY,
     sessionToken: environment.AWS_SESSION_TOKEN,
+    credentialNames: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment',
     concurrency: 2,
     requestTimeout: 60_000,
   });

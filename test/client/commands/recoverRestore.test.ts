@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Recovery } from '../../../client/recoverRestore.ts';
@@ -160,7 +160,9 @@ test('[25] one table from a bucket, the password from libpq’s file, is told fo
 });
 
 test('[26] what stands in the way is refused before anything is made, with its exit code', async (context) => {
-  const { home, storage, target, database, manifest } = await storedShop(context);
+  const { home, copies, storage, target, database, manifest } = await storedShop(context);
+  await symlink(copies, join(home, 'link'));
+  const inStorage = await readdir(copies);
   const { password } = testPostgres();
   const before = await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1');
   const server = ['--database-url', serverUrl()];
@@ -172,6 +174,12 @@ test('[26] what stands in the way is refused before anything is made, with its e
     [[manifest.id, '--tree', 'database', '--into', join(home, 'new')], 2, /no file tree/],
     [[manifest.id, '--tree', 'media', '--into', join(home, 'a/b')], 2, /a does not exist/],
     [['20991231T235959Z-zzzzzz', ...into], 2, /20991231T235959Z-zzzzzz/],
+    [[manifest.id, '--tree', 'media', '--into', join(copies, 'new')], 4, /storage in \S+ and the tree in .* not apart/],
+    [
+      [manifest.id, '--tree', 'media', '--into', join(home, 'link/new')],
+      4,
+      /storage in \S+ and the tree in .* not apart/,
+    ],
     [['latest', ...into], 2, /of which source/],
     [['latest', '--source', 'shop', '--before', '2001-01-01T00:00:00Z', ...into], 2, /before 2001/],
     [[manifest.id, '--source', 'other', ...into], 2, /of source shop, not other/],
@@ -189,7 +197,48 @@ test('[26] what stands in the way is refused before anything is made, with its e
     assert.doesNotMatch(ended.stdout + ended.stderr, /secret/);
   }
   assert.deepEqual(await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1'), before);
-  assert.deepEqual(await readdir(home).then((names) => names.filter((name) => !/^\.cache$|key|pem/.test(name))), []);
+  assert.deepEqual(
+    await readdir(home).then((names) => names.filter((name) => !/^\.cache$|key|pem|link/.test(name))),
+    [],
+  );
+  assert.deepEqual(await readdir(copies), inStorage);
+});
+
+test('a hint for a password or an access key names where it was looked for', async (context) => {
+  const { home, storage, target, manifest } = await storedShop(context);
+  const to = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const bucket = [
+    '--s3-bucket',
+    'none',
+    '--key',
+    join(home, 'ops.key'),
+    '--tree',
+    'media',
+    '--into',
+    join(home, 'new'),
+  ];
+  const { endpoint = '', region = '' } = s3Settings(await createBucket(context));
+  const file = join(home, 'password-file');
+  await writeFile(file, '*:*:*:*:wrong\n', { mode: 0o644 });
+  await chmod(file, 0o644);
+  const other = join(home, 'password-other');
+  await writeFile(other, '*:1:*:nobody:wrong\n', { mode: 0o600 });
+  const hint = async (args: readonly string[], environment: Record<string, string>, message: RegExp) => {
+    const ended = await run(home, args, environment);
+    assert.equal(ended.code, 1, ended.stderr);
+    assert.match(ended.stderr, message);
+    assert.doesNotMatch(ended.stderr, /SASL|of the backend|configuration refers/);
+  };
+  await hint(to, { PGPASSWORD: 'wrong' }, /hint: Check the password in PGPASSWORD/);
+  await hint([...to, '--password-file', other], {}, /hint: Check the password in \S+password-other \(--password-file/);
+  await hint(to, { PGPASSFILE: join(home, 'no') }, /none was given[^]*hint: Give it .*\/no cannot be read/);
+  await hint(to, { PGPASSFILE: file }, /none was given[^]*hint: Give it .* mode 0644, which has to be 0600/);
+  await hint(to, { PGPASSFILE: other }, /none was given[^]*hint: Give it .* has no line for /);
+  await hint(
+    [manifest.id, ...bucket, '--s3-endpoint', endpoint, '--s3-region', region],
+    { AWS_ACCESS_KEY_ID: 'nobody', AWS_SECRET_ACCESS_KEY: 'wrong' },
+    /hint: Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/,
+  );
 });
 
 test('[7] missing roles are named, and created where that is asked for', async (context) => {
