@@ -14,6 +14,7 @@ import { fingerprint, shell } from '../../core/files/trees.ts';
 import { accessTo, dumpInto, runProgram, runSql } from '../../core/postgres/support.ts';
 import { newTarget, onServer } from '../../core/restore/support.ts';
 import { archiveDirectory, storeBackup, writeBackupKeys, type PlainPart } from '../../core/repository/storedBackup.ts';
+import { noMounts } from '../../support/smallDisk.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { descendantsOf, until } from '../../support/processes.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
@@ -241,6 +242,25 @@ test('a hint for a password or an access key names where it was looked for', asy
   );
 });
 
+test('[23] a key of the wrong kind is refused with the kind that is wanted', async (context) => {
+  const { home, copies, manifest } = await storedShop(context);
+  const publicHalf = join(home, 'sign.pub.pem');
+  const into = ['--local', copies, '--tree', 'media', '--into', join(home, 'new')];
+  for (const [keys, wanted] of [
+    [['--key', join(home, 'sign.pem')], /hint: --key wants the raw AES key, or the RSA private key/],
+    [['--key', publicHalf], /hint: --key wants/],
+    [
+      ['--key', join(home, 'ops.key'), '--verify-key', join(home, 'ops.key')],
+      /hint: --verify-key wants the public half/,
+    ],
+  ] as const) {
+    const { code, stderr } = await run(home, [manifest.id, ...into, ...keys]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, wanted);
+    assert.doesNotMatch(stderr, /keys generate/);
+  }
+});
+
 test('[7] missing roles are named, and created where that is asked for', async (context) => {
   const role = `gone_${randomBytes(4).toString('hex')}`;
   const { home, storage, target, manifest, database } = await storedShop(
@@ -302,6 +322,26 @@ test('what of a tree is left out makes it degraded', async (context) => {
   const { code, stdout } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(home, 'new')]);
   assert.equal(code, 3, stdout);
   assert.match(stdout, /outside/);
+});
+
+test('a file system without inodes is told once, with what to do', { skip: noMounts }, async (context) => {
+  const { home, keys, copies, storage } = await storedShop(context);
+  const tree = await temporaryDirectory(context);
+  shell(tree, 'for i in $(seq 60); do echo $i > $i; done');
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const parts: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
+  const { id } = await storeBackup([backend], keys, parts, { id: '20261122T020000Z-7f3k9q' });
+  const small = join(home, 'small');
+  shell(home, `mkdir small; mount -t tmpfs -o nr_inodes=30 tmpfs small`);
+  try {
+    const { code, stderr } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(small, 'new')]);
+    assert.equal(code, 1, stderr);
+    assert.equal(stderr.match(/No space left/g)?.length, 1, stderr);
+    assert.match(stderr, /hint: Make room there.*inodes/);
+    assert.deepEqual(await readdir(small), []);
+  } finally {
+    shell(home, 'umount -l small');
+  }
 });
 
 /** An index whose function waits, but not where it was made. */
