@@ -4,6 +4,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Client } from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import type { DatabaseConfiguration } from '../config/schema.ts';
+import { quoteIdentifier } from './identifiers.ts';
 import { rootCertificates } from './rootCertificates.ts';
 
 /** A source's database as configured, with the password's value in place of its reference. Never logged or stored. */
@@ -179,7 +180,8 @@ function refusalAdvice(code: string, message: string, access: DatabaseAccess): s
   if (code === '28000')
     return `Let role ${access.user} in: it must exist, have LOGIN, and match a line of pg_hba.conf.`;
   if (code === '3D000') return 'Check the name of the database.';
-  if (code === '42501') return `GRANT CONNECT ON DATABASE "${access.name}" TO "${access.user}";`;
+  if (code === '42501')
+    return `GRANT CONNECT ON DATABASE ${quoteIdentifier(access.name)} TO ${quoteIdentifier(access.user)};`;
   if (/does not support SSL/.test(message)) return 'Enable ssl on the server, or set sslmode to prefer or disable.';
   if (/certificate|altnames/i.test(message)) return 'Check sslrootcert, and that the certificate names this host.';
   return undefined;

@@ -14,6 +14,7 @@ export interface DatabaseRow {
   readonly icu_rules: string | null;
   readonly tablespace: string;
   readonly connection_limit: number;
+  readonly is_template: boolean;
   readonly comment: string | null;
   readonly has_acl: boolean;
   readonly grants: readonly Grant[];
@@ -57,6 +58,7 @@ export async function databaseSettingsSql(client: pg.Client): Promise<string> {
     ...(database.comment === null ? [] : [`COMMENT ON DATABASE ${TARGET} IS ${quoteLiteral(database.comment)};`]),
     ...(database.has_acl ? grantStatements(database.grants) : []),
     ...(await readDatabaseSettings(client)).map(settingStatement),
+    ...(database.is_template ? [`ALTER DATABASE ${TARGET} IS_TEMPLATE true;`] : []),
   ];
   return [
     '',
@@ -100,7 +102,7 @@ export async function describeDatabaseRow(client: pg.Client): Promise<DatabaseRo
   const { rows } = await client.query<Omit<DatabaseRow, 'grants'>>(`
     select d.datname as name, pg_get_userbyid(d.datdba) as owner, pg_encoding_to_char(d.encoding) as encoding,
            d.datcollate as collate, d.datctype as ctype, ${LOCALE}, t.spcname as tablespace, d.datconnlimit as connection_limit,
-           shobj_description(d.oid, 'pg_database') as comment, d.datacl is not null as has_acl
+           d.datistemplate as is_template, shobj_description(d.oid, 'pg_database') as comment, d.datacl is not null as has_acl
       from pg_database d join pg_tablespace t on t.oid = d.dattablespace
      where d.datname = current_database()`);
   if (!rows[0]) throw new TypeError('a session is in a database');

@@ -39,6 +39,7 @@ async function readDatabaseHead(client: pg.Client): Promise<Inventory['database'
     ...(row.locale === null ? {} : { locale: row.locale }),
     ...(row.icu_rules === null ? {} : { icuRules: row.icu_rules }),
     tablespace: row.tablespace,
+    ...(row.is_template && { template: true }),
     privileges: digest(row.grants.map((grant) => JSON.stringify(grant)).join()),
     ...(row.comment === null ? {} : { comment: row.comment }),
     settings: await readDatabaseSettings(client),

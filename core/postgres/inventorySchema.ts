@@ -105,6 +105,8 @@ export const inventorySchema = z.strictObject({
     /** Of the provider icu, where there are any; servers have them from 16 on. */
     icuRules: z.string().optional(),
     tablespace: z.string(),
+    /** Whoever may create databases may copy it, and it cannot be dropped. */
+    template: z.literal(true).optional(),
     privileges: z.string(),
     comment: z.string().optional(),
     settings: z.array(z.strictObject({ role: z.string().nullable(), name: z.string(), value: z.string() })),

@@ -58,6 +58,7 @@ function compareDatabases(expected: Inventory, found: Inventory, scope: RestoreS
           locale: ({ locale }) => locale,
         }),
         tablespace: ({ tablespace }) => tablespace,
+        template: ({ template = false }) => String(template),
         comment: ({ comment }) => comment,
         ...(owners && { owner: ({ owner }) => owner }),
         ...(privileges && { privileges: (database) => database.privileges }),

@@ -8,11 +8,11 @@ import { commentOn, markedComment, requireOwn, type NewDatabase } from './target
 
 export interface DatabaseProperties {
   /**
-   * ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them. And the owner: only as
-   * such may a role own what is in the schema public.
+   * ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET: checks and defaults may read them, extensions need their
+   * libraries. And the owner: only as such may a role own what is in the schema public.
    */
   readonly parameters: readonly string[];
-  /** Privileges, connection limit, comment. */
+  /** Privileges, connection limit, comment, and the settings under which nothing could be restored as it was. */
   readonly others: readonly string[];
   readonly warnings: readonly string[];
 }
@@ -91,9 +91,47 @@ async function inOneTransaction(
   }
 }
 
+/**
+ * Settings that make a session somebody else, keep it from writing or waiting, or have it read, store or report what it is
+ * given in another way. pg_restore's sessions would run under them.
+ */
+const HINDERING = new Set([
+  'array_nulls',
+  'check_function_bodies',
+  'client_encoding',
+  'client_min_messages',
+  'default_table_access_method',
+  'default_tablespace',
+  'default_transaction_deferrable',
+  'default_transaction_isolation',
+  'default_transaction_read_only',
+  'event_triggers',
+  'exit_on_error',
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+  'lc_messages',
+  'lock_timeout',
+  'restrict_nonsystem_relation_kind',
+  'role',
+  'row_security',
+  'search_path',
+  'session_authorization',
+  'session_replication_role',
+  'standard_conforming_strings',
+  'statement_timeout',
+  'temp_file_limit',
+  'transaction_timeout',
+  'transform_null_equals',
+]);
+
 function isParameter(text: string): boolean {
-  return /^ALTER (DATABASE|ROLE) .* SET |^ALTER DATABASE\s+OWNER TO /s.test(text);
+  if (/^ALTER DATABASE\s+OWNER TO /.test(text)) return true;
+  const name = SETTING.exec(text)?.[1];
+  return name !== undefined && !HINDERING.has(name.toLowerCase());
 }
+
+/** As `databaseSettingsSql` writes them; one of an extension has a second name, which is not looked at. */
+const SETTING = /^ALTER (?:DATABASE\s+|ROLE "(?:[^"]|"")*" IN DATABASE\s+)SET "((?:[^"]|"")+)"/;
 
 function isLeftOut(text: string, { noOwner = false, noPrivileges = false }: RestoreScope): boolean {
   if (/^ALTER (DATABASE\s+OWNER TO|ROLE) /.test(text)) return noOwner;

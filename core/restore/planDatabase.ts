@@ -44,6 +44,7 @@ export async function planDatabase(
     description,
     server,
     target,
+    namedAfterSource: input.target === undefined || input.target === ownName,
     mark,
     clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
     createRoles: input.createRoles,
@@ -64,7 +65,7 @@ export async function planDatabase(
       jobs: input.jobs ?? source.restore.jobs,
       mark,
     },
-    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace) : [])],
+    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : [])],
   };
 }
 
@@ -74,6 +75,13 @@ function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: bool
   return inPlace ? databaseNameWith(ownName, 'restoring', id) : ownName;
 }
 
-function replacedBy({ bytes, sessions }: DatabaseInPlace, name: string, id: string) {
-  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id) };
+function replacedBy({ bytes, sessions, template }: DatabaseInPlace, name: string, id: string) {
+  return {
+    name,
+    bytes,
+    sessions,
+    keptAs: databaseNameWith(name, 'before', id),
+    setAsideAs: databaseNameWith(name, 'undone', id),
+    ...(template && { template }),
+  };
 }

@@ -1,7 +1,7 @@
 import { connect, endSession, queryError } from '../postgres/access.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import { readServer } from '../postgres/server.ts';
-import { ownStoreIn } from './ownStores.ts';
+import { ownStoreFinding } from './ownStores.ts';
 import type { PreflightTargetOptions, TargetInspection } from './run.ts';
 import {
   existenceFinding,
@@ -26,7 +26,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
     const role = await readRole(client);
     const roles = await roleFindings(client, role, options);
     const { findings: space, ...bytes } = await spaceFindings(client, options);
-    const name = nameFinding(target);
+    const name = nameFinding(options);
     const findings = [
       ...name,
       ...(name.length === 0 ? await existenceFinding(client, options) : []),
@@ -52,16 +52,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
 }
 
 async function storeFindings({ server, signal }: PreflightTargetOptions, names: readonly string[]): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const name of new Set(names)) {
-    const held = await ownStoreIn(server, name, signal);
-    if (held !== undefined)
-      findings.push({
-        severity: 'failure',
-        type: 'RefusedForSafety',
-        message: `database ${name} holds ${held}`,
-        advice: 'It is never restored over. Restore under another name and put it in place by hand.',
-      });
-  }
-  return findings;
+  const findings: (Finding | undefined)[] = [];
+  for (const name of new Set(names)) findings.push(await ownStoreFinding(server, name, signal));
+  return findings.filter((finding) => finding !== undefined);
 }

@@ -7,6 +7,7 @@ import { onServer } from './targetDatabase.ts';
 export interface DatabaseInPlace {
   readonly bytes: number;
   readonly sessions: number;
+  readonly template: boolean;
   readonly prepared: number;
   readonly owner: string;
   /** Whether the role that restores may rename it. */
@@ -27,7 +28,7 @@ export async function lookAtReplaced(
         `select case when has_database_privilege(d.oid, 'connect') then pg_database_size(d.oid) else 0 end::float8 as bytes,
                 (select count(*)::int from pg_stat_activity where datid = d.oid) as sessions,
                 (select count(*)::int from pg_prepared_xacts where database = d.datname) as prepared,
-                pg_get_userbyid(datdba) as owner, current_user as role,
+                datistemplate as template, pg_get_userbyid(datdba) as owner, current_user as role,
                 rolsuper or (rolcreatedb and pg_has_role(datdba, 'usage')) as "mayRename",
                 rolsuper or pg_has_role('pg_signal_backend', 'usage') or pg_has_role(datdba, 'usage') as "mayEndSessions"
            from pg_database d, pg_roles where datname = $1 and rolname = current_user`,
@@ -41,7 +42,11 @@ export async function lookAtReplaced(
 }
 
 /** What could keep it from being swapped, and what it means to those who use it. */
-export function replacedFindings(name: string, inPlace: DatabaseInPlace | undefined): Finding[] {
+export function replacedFindings(
+  name: string,
+  inPlace: DatabaseInPlace | undefined,
+  maintenanceDatabase: string,
+): Finding[] {
   if (inPlace === undefined)
     return [
       warning(
@@ -51,6 +56,13 @@ export function replacedFindings(name: string, inPlace: DatabaseInPlace | undefi
     ];
   const { sessions, prepared, owner, mayRename, mayEndSessions, role } = inPlace;
   const findings: Finding[] = [];
+  if (name === maintenanceDatabase)
+    findings.push(
+      failure(
+        `database ${name} is the one that the restore itself has to be connected to meanwhile`,
+        "Name another one that is always there under the source's restore.maintenanceDatabase, e.g. template1.",
+      ),
+    );
   if (!mayRename)
     findings.push(
       failure(

@@ -119,6 +119,8 @@ export interface PreflightTargetOptions extends RestoreScope {
   readonly description: Pick<DatabaseDescription, 'inventory' | 'globals'>;
   readonly server: DatabaseAccess;
   readonly target: string;
+  /** The target's name was made of the source's own, which may be any: it is not held against the rules for typed ones. */
+  readonly namedAfterSource?: boolean | undefined;
   /** As in RestoreDatabaseOptions: what an earlier try of the same mark left is no obstacle. Unset: everything is. */
   readonly mark?: string | undefined;
   /** The pg_restore that is to be used, where it is known already. */

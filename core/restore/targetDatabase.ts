@@ -119,7 +119,15 @@ export async function dropDatabase(client: pg.Client, server: DatabaseAccess, na
   if ((await commentOn(client, name)) === undefined) return;
   // Where it cannot be entered or they cannot be altered, the drop itself is refused and says so.
   await dropSubscriptions({ ...server, name }).catch(() => undefined);
+  // A template cannot be dropped.
+  if (await isTemplate(client, name))
+    await client.query(`ALTER DATABASE ${quoteIdentifier(name)} WITH IS_TEMPLATE false`);
   await client.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
+}
+
+async function isTemplate(client: pg.Client, name: string): Promise<boolean> {
+  const { rowCount } = await client.query('select from pg_database where datname = $1 and datistemplate', [name]);
+  return rowCount === 1;
 }
 
 /** Throws RestoreFailed when a later try of the same mark has taken the target over. */

@@ -21,8 +21,11 @@ export interface RoleOnServer {
 const LONGEST_NAME = 63;
 const RESERVED = ['postgres', 'template0', 'template1'];
 
-/** A name that every tool can be given; PostgreSQL itself would take any. */
-export function nameFinding(target: string): Finding[] {
+/**
+ * A name that somebody types is one that every tool can be given. PostgreSQL takes any, and so do restores of a database that
+ * has such a one: it is quoted wherever it goes.
+ */
+export function nameFinding({ target, namedAfterSource, description }: PreflightTargetOptions): Finding[] {
   const bytes = Buffer.byteLength(target);
   if (bytes > LONGEST_NAME)
     return [
@@ -32,7 +35,8 @@ export function nameFinding(target: string): Finding[] {
         'InvalidInput',
       ),
     ];
-  if (!/^[\p{L}_][\p{L}\p{N}_$.-]*$/u.test(target))
+  const known = namedAfterSource === true || target === description.inventory.database.name;
+  if (!known && !/^[\p{L}_][\p{L}\p{N}_$.-]*$/u.test(target))
     return [
       failure(
         `${JSON.stringify(target)} is no name for a database`,

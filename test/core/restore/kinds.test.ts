@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { reconcile } from '../../../core/restore/reconcile.ts';
+import { dropLeftOvers } from '../../../core/restore/targetDatabase.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, createRole, openSession, runSql } from '../postgres/support.ts';
-import { backUp, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
+import { backUp, databasesLike, maintenance, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
 
 async function kindsSql(file = 'kinds.sql'): Promise<string> {
   return readFile(new URL(file, import.meta.url), 'utf8');
@@ -156,6 +157,50 @@ test('settings of a database that get into the way of a restore are set again, a
   const session = await openSession(context, target);
   const { rows } = await session.query(`select current_setting('default_transaction_read_only') as it`);
   assert.deepEqual(rows, [{ it: 'on' }]);
+});
+
+test('settings of a database that would make the restore somebody else, or read it otherwise, are set last', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const { user: tenant } = await createRole(source);
+  await runSql(
+    source,
+    `create schema s authorization ${tenant}; create table s.t (id int primary key, words text[], r int references s.t);
+     alter table s.t owner to ${tenant}; insert into s.t values (1, '{a,NULL}', 1); create materialized view s.m as select * from s.t;
+     alter materialized view s.m owner to ${tenant};
+     alter database ${source.name} set role = '${tenant}'; alter role postgres in database ${source.name} set role = '${tenant}';
+     alter database ${source.name} set session_replication_role = 'replica'; alter database ${source.name} set array_nulls = off;
+     alter database ${source.name} set exit_on_error = on; alter database ${source.name} set lc_messages = 'C';
+     alter database ${source.name} set default_transaction_deferrable = on; alter database ${source.name} set search_path = 's'`,
+  );
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  await assertEqual(backup, target);
+  const session = await openSession(context, target);
+  const { rows } = await session.query(
+    `select current_user as it, words from t where words[2] is null and current_setting('array_nulls') = 'off'`,
+  );
+  assert.deepEqual(rows, [{ it: tenant, words: ['a', null] }]);
+});
+
+test('a database that is a template is one again, and can be dropped all the same', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, `create table t (id int); alter database ${source.name} is_template true`);
+  const backup = await backUp(context, source);
+  await onServer(`alter database ${source.name} is_template false`);
+  await restore(backup, target, { keepMark: true });
+  await assertEqual(backup, target);
+  const other = await reconcile({ database: accessTo(source), expected: backup.inventory });
+  assert.deepEqual(
+    other.differences.map(({ what, expected, found }) => [what, expected, found]),
+    [['template', 'true', 'false']],
+  );
+  assert.deepEqual(await onServer(`select datistemplate as it from pg_database where datname = '${target.name}'`), [
+    { it: true },
+  ]);
+  await dropLeftOvers({ server: maintenance(), target: target.name, mark: `test/${target.name}` });
+  assert.deepEqual(await databasesLike(target.name), []);
 });
 
 test('a role that is no superuser restores what it may own', async (context) => {

@@ -168,3 +168,20 @@ test("[26] Holdfast's own catalog and Temporal's store are never restored over",
   });
   await refuseOwnStores(maintenance(), other.name);
 });
+
+test('[26] a database in place that nobody can look into may hold the catalog, and is not replaced', async (context) => {
+  const { backup } = await smallBackup(context);
+  const [closed, entered] = [await createDatabase(context), await createDatabase(context)];
+  const role = await createRole(entered);
+  await onServer(`alter database ${closed.name} allow_connections false`);
+  await onServer(`revoke connect on database ${entered.name} from public`);
+  const [finding] = (await inspect(backup, { replaces: closed.name })).findings;
+  assert.match(finding?.message ?? '', /accepts no connections/);
+  assert.deepEqual([finding?.severity, finding?.type], ['failure', 'RefusedForSafety']);
+  assert.match(finding?.advice ?? '', new RegExp(`ALTER DATABASE "${closed.name}" WITH ALLOW_CONNECTIONS true;$`));
+  await assert.rejects(refuseOwnStores(maintenance(), closed.name), { type: 'RefusedForSafety' });
+  await assert.rejects(refuseOwnStores({ ...role, name: 'postgres' }, entered.name), {
+    type: 'RefusedForSafety',
+    message: /cannot be looked at: .*permission denied/,
+  });
+});
