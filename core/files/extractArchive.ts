@@ -1,5 +1,5 @@
 import { chmod, chown, mkdir, readdir, utimes } from 'node:fs/promises';
-import path from 'node:path';
+import { dirname } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
@@ -129,7 +129,7 @@ function withoutRoom(error: unknown, directory: string): unknown {
   const line = /^.*(?:No space left on device|Disk quota exceeded)$/m.exec(messageOf(error))?.[0];
   if (line === undefined || !(error instanceof HoldfastError)) return error;
   return new HoldfastError(error.type, `${directory} has no room for the archive: ${line}`, {
-    advice: `Make room there. Where \`df ${path.dirname(directory)}\` shows enough, the inodes are used up: \`df -i\` shows them.`,
+    advice: `Make room there. Where \`df ${dirname(directory)}\` shows enough, the inodes are used up: \`df -i\` shows them.`,
     cause: error,
   });
 }

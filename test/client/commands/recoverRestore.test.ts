@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { Recovery } from '../../../client/recoverRestore.ts';
 import type { ErrorReport } from '../../../client/terminal.ts';
 import { manifestKey } from '../../../core/repository/layout.ts';
@@ -11,73 +11,14 @@ import { locationOf } from '../../../core/repository/location.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { openS3Backend } from '../../../core/storage/s3.ts';
 import { fingerprint, shell } from '../../core/files/trees.ts';
-import { accessTo, dumpInto, runProgram, runSql } from '../../core/postgres/support.ts';
-import { newTarget, onServer } from '../../core/restore/support.ts';
-import { archiveDirectory, storeBackup, writeBackupKeys, type PlainPart } from '../../core/repository/storedBackup.ts';
-import { noMounts } from '../../support/smallDisk.ts';
+import { runProgram, runSql } from '../../core/postgres/support.ts';
+import { onServer } from '../../core/restore/support.ts';
+import { archiveDirectory, storeBackup, type PlainPart } from '../../core/repository/storedBackup.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { descendantsOf, until } from '../../support/processes.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
-import { createBucket, createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
-
-const SHOP = `create table customers (id int primary key, name text);
-  insert into customers select i, md5(i::text) from generate_series(1, 3000) i;
-  create table orders (id serial primary key, customer int references customers);
-  insert into orders (customer) select 1 + i % 3000 from generate_series(1, 5000) i; create index on orders (customer)`;
-const TREE = `mkdir -p photos/2026; head -c 200000 /dev/urandom > photos/2026/a.jpg; ln -s a.jpg photos/2026/b.jpg
-  chmod 2750 photos; touch -d '2020-01-02 03:04:05.5' photos/2026`;
-
-/** A backup of a database and a tree in a directory, and the keys it needs in files. */
-async function storedShop(context: TestContext, sql = SHOP) {
-  const home = await temporaryDirectory(context);
-  const copies = await temporaryDirectory(context);
-  const tree = join(await temporaryDirectory(context), 'media');
-  await mkdir(tree);
-  shell(tree, TREE);
-  const database = await createDatabase(context);
-  await runSql(database, sql.replaceAll('SOURCE', database.name));
-  const { directory, parts } = await dumpInto(context, accessTo(database));
-  const plain: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
-  for (const part of parts) {
-    const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
-    plain.push({ part, format, bytes: await readFile(join(directory, part)) });
-  }
-  const keys = await writeBackupKeys(home);
-  const manifest = await storeBackup([openLocalBackend('storage', { type: 'local', path: copies })], keys, plain);
-  const storage = ['--local', copies, '--verify-key', join(home, 'sign.pub.pem'), '--key', join(home, 'ops.key')];
-  return { home, copies, tree, database, keys, plain, manifest, storage, target: await newTarget(context) };
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** A process of its own in an empty directory, with nothing in its environment but what is given. */
-function start(home: string, args: readonly string[], environment: Record<string, string> = {}) {
-  const child = spawn(
-    process.execPath,
-    [new URL('../../../client/bin.js', import.meta.url).pathname, 'recover', 'restore', ...args],
-    { cwd: home, env: { PATH: `${testPostgres().binDirectory}:/usr/bin:/bin`, HOME: home, ...environment } },
-  );
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
-  return { child, ended };
-}
-
-const run = (home: string, args: readonly string[], environment?: Record<string, string>) =>
-  start(home, args, environment).ended;
-
-/** The server's address without its password. */
-function serverUrl(): string {
-  const { host, port, user } = testPostgres();
-  return `postgresql://${encodeURIComponent(user)}@${encodeURIComponent(host)}:${port}/postgres`;
-}
+import { createBucket, testPostgres, type TestDatabase } from '../../support/servers.ts';
+import { run, serverUrl, start, storedShop } from './recovering.ts';
 
 async function countOf(database: TestDatabase, table: string): Promise<string> {
   return (await runProgram(database, 'psql', ['-Atc', `select count(*) from ${table}`])).trim();
@@ -205,62 +146,6 @@ test('[26] what stands in the way is refused before anything is made, with its e
   assert.deepEqual(await readdir(copies), inStorage);
 });
 
-test('a hint for a password or an access key names where it was looked for', async (context) => {
-  const { home, storage, target, manifest } = await storedShop(context);
-  const to = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
-  const bucket = [
-    '--s3-bucket',
-    'none',
-    '--key',
-    join(home, 'ops.key'),
-    '--tree',
-    'media',
-    '--into',
-    join(home, 'new'),
-  ];
-  const { endpoint = '', region = '' } = s3Settings(await createBucket(context));
-  const file = join(home, 'password-file');
-  await writeFile(file, '*:*:*:*:wrong\n', { mode: 0o644 });
-  await chmod(file, 0o644);
-  const other = join(home, 'password-other');
-  await writeFile(other, '*:1:*:nobody:wrong\n', { mode: 0o600 });
-  const hint = async (args: readonly string[], environment: Record<string, string>, message: RegExp) => {
-    const ended = await run(home, args, environment);
-    assert.equal(ended.code, 1, ended.stderr);
-    assert.match(ended.stderr, message);
-    assert.doesNotMatch(ended.stderr, /SASL|of the backend|configuration refers/);
-  };
-  await hint(to, { PGPASSWORD: 'wrong' }, /hint: Check the password in PGPASSWORD/);
-  await hint([...to, '--password-file', other], {}, /hint: Check the password in \S+password-other \(--password-file/);
-  await hint(to, { PGPASSFILE: join(home, 'no') }, /none was given[^]*hint: Give it .*\/no cannot be read/);
-  await hint(to, { PGPASSFILE: file }, /none was given[^]*hint: Give it .* mode 0644, which has to be 0600/);
-  await hint(to, { PGPASSFILE: other }, /none was given[^]*hint: Give it .* has no line for /);
-  await hint(
-    [manifest.id, ...bucket, '--s3-endpoint', endpoint, '--s3-region', region],
-    { AWS_ACCESS_KEY_ID: 'nobody', AWS_SECRET_ACCESS_KEY: 'wrong' },
-    /hint: Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/,
-  );
-});
-
-test('[23] a key of the wrong kind is refused with the kind that is wanted', async (context) => {
-  const { home, copies, manifest } = await storedShop(context);
-  const publicHalf = join(home, 'sign.pub.pem');
-  const into = ['--local', copies, '--tree', 'media', '--into', join(home, 'new')];
-  for (const [keys, wanted] of [
-    [['--key', join(home, 'sign.pem')], /hint: --key wants the raw AES key, or the RSA private key/],
-    [['--key', publicHalf], /hint: --key wants/],
-    [
-      ['--key', join(home, 'ops.key'), '--verify-key', join(home, 'ops.key')],
-      /hint: --verify-key wants the public half/,
-    ],
-  ] as const) {
-    const { code, stderr } = await run(home, [manifest.id, ...into, ...keys]);
-    assert.equal(code, 2, stderr);
-    assert.match(stderr, wanted);
-    assert.doesNotMatch(stderr, /keys generate/);
-  }
-});
-
 test('[7] missing roles are named, and created where that is asked for', async (context) => {
   const role = `gone_${randomBytes(4).toString('hex')}`;
   const { home, storage, target, manifest, database } = await storedShop(
@@ -322,26 +207,6 @@ test('what of a tree is left out makes it degraded', async (context) => {
   const { code, stdout } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(home, 'new')]);
   assert.equal(code, 3, stdout);
   assert.match(stdout, /outside/);
-});
-
-test('a file system without inodes is told once, with what to do', { skip: noMounts }, async (context) => {
-  const { home, keys, copies, storage } = await storedShop(context);
-  const tree = await temporaryDirectory(context);
-  shell(tree, 'for i in $(seq 60); do echo $i > $i; done');
-  const backend = openLocalBackend('storage', { type: 'local', path: copies });
-  const parts: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
-  const { id } = await storeBackup([backend], keys, parts, { id: '20261122T020000Z-7f3k9q' });
-  const small = join(home, 'small');
-  shell(home, `mkdir small; mount -t tmpfs -o nr_inodes=30 tmpfs small`);
-  try {
-    const { code, stderr } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(small, 'new')]);
-    assert.equal(code, 1, stderr);
-    assert.equal(stderr.match(/No space left/g)?.length, 1, stderr);
-    assert.match(stderr, /hint: Make room there.*inodes/);
-    assert.deepEqual(await readdir(small), []);
-  } finally {
-    shell(home, 'umount -l small');
-  }
 });
 
 /** An index whose function waits, but not where it was made. */
