@@ -91,7 +91,7 @@ export function createActivities(
     createRoles: activity(restore.createRolesStep(dependencies), { tries: SHORT }),
     restoreDatabase: activity(restore.restoreDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
     reconcileDatabase: activity(restore.reconcileDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
-    checkDatabase: activity(restore.checkDatabaseStep(dependencies), { ...long, tries: SHORT }),
+    checkDatabase: activity(restore.checkDatabaseStep(dependencies), { ...long, tries: STUBBORN }),
     releaseDatabase: activity(restore.releaseDatabaseStep(dependencies), { tries: STUBBORN }),
     swapDatabases: activity(restore.swapDatabasesStep(dependencies), { tries: STUBBORN }),
     undoSwap: activity(restore.undoSwapStep(dependencies), { tries: STUBBORN }),

@@ -98,9 +98,13 @@ export const swapDatabasesStep =
 
 export const undoSwapStep =
   (dependencies: Dependencies) =>
-  async ({ signal }: StepContext, step: SwapStep): Promise<void> => {
-    await undoSwap(await swapOf(dependencies, step), signal);
-    dependencies.log.warn({ source: step.source, ...step.database.replaces }, 'the database of before is back');
+  async ({ signal }: StepContext, step: SwapStep): Promise<'before' | 'undone'> => {
+    const state = await undoSwap(await swapOf(dependencies, step), signal);
+    dependencies.log.warn(
+      { source: step.source, ...step.database.replaces, state },
+      'the database of before is in place',
+    );
+    return state;
   };
 
 export const dropUnfinishedStep =
@@ -165,6 +169,7 @@ async function swapOf(dependencies: Dependencies, step: SwapStep): Promise<Swap>
     name: replaces.name,
     next: target,
     keptAs: replaces.keptAs,
+    setAsideAs: replaces.setAsideAs,
     oids: { old: step.oldOid, next: step.oid },
     mark,
   };

@@ -28,8 +28,8 @@ export interface RestoreSteps {
   releaseDatabase(step: SwapStep): Promise<void>;
   /** Puts the new database in place and keeps the one of before. */
   swapDatabases(step: SwapStep): Promise<void>;
-  /** Puts the one of before back. */
-  undoSwap(step: SwapStep): Promise<void>;
+  /** Puts the one of before back. Answers `before` where the new one never was in place. */
+  undoSwap(step: SwapStep): Promise<'before' | 'undone'>;
   /** Drops what this restore left unfinished. */
   dropUnfinished(step: RestoreStep): Promise<void>;
   /** Drops what dead restores of the source left. Gives the names. */

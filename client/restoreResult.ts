@@ -56,7 +56,7 @@ export function describeRestoreResult(
   terminal: Terminal,
   { configuration, run }: { readonly configuration: Configuration; readonly run: ViewedRun },
 ): string {
-  const { id, source, state, plan, kept, duration } = result;
+  const { id, source, state, plan, kept, setAside, duration } = result;
   const head = `Restore ${id} of ${source}: ${terminal.paint(COLOURS[state], state)}, ${formatDuration(duration)}`;
   const files = wayBackOf(result.trees);
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
@@ -80,6 +80,11 @@ export function describeRestoreResult(
             'When it is no longer needed:',
             `  ${kept.drop}`,
           ]
+        : [],
+    ),
+    ...section(
+      setAside
+        ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, `  ${setAside.drop}`]
         : [],
     ),
     ...section(

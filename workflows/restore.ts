@@ -27,7 +27,7 @@ import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { describeRestore } from './support/restoreDetails.ts';
 import { performRestore } from './support/restoreFlow.ts';
-import { beginRestore, progressOf, recordOf, resultOf, type RestoreRun } from './support/restoreRun.ts';
+import { beginRestore, progressOf, recordOf, replacedBy, resultOf, type RestoreRun } from './support/restoreRun.ts';
 import { planRestore, recordRestore } from './support/restoreSteps.ts';
 import { withSourceLock } from './support/sourceLock.ts';
 
@@ -78,9 +78,23 @@ async function perform(run: RestoreRun, show: () => void): Promise<void> {
   };
   await withSourceLock(run.input.source, lock, async () => {
     // What was seen before may be otherwise by now.
-    if (waited) await plan(run, show);
+    if (waited) await planAgain(run, show);
     await performRestore(run, show);
   });
+}
+
+/** What was not shown, approved or confirmed is not replaced. */
+async function planAgain(run: RestoreRun, show: () => void): Promise<void> {
+  const shown = replacedBy(run.plan);
+  await plan(run, show);
+  const now = replacedBy(run.plan);
+  if (now === shown) return;
+  run.problem = {
+    type: 'RefusedForSafety',
+    message: `What would be replaced changed since the plan was shown: it was ${shown}, and is now ${now}`,
+    advice: 'Nothing was changed. Start the restore again, and look at its plan.',
+  };
+  throw ApplicationFailure.nonRetryable(run.problem.message, run.problem.type);
 }
 
 /** The second plan is of the backup that the first one chose. */

@@ -144,7 +144,9 @@ export interface PlannedDatabase {
     readonly bytes: number;
     readonly sessions: number;
     readonly keptAs: string;
-    /** It is a template, which cannot be dropped as it is. */
+    /** Name under which the restored one is set aside where it was in place and does not pass the checks. */
+    readonly setAsideAs: string;
+    /** It is a template, or the one that was dumped was: such a one cannot be dropped as it is. */
     readonly template?: boolean;
   };
   /** As it was when it was dumped. */
@@ -283,6 +285,8 @@ export interface RestoreResult {
   readonly trees: readonly RestoredTreeResult[];
   /** The one of before, and SQL for its server: what drops it, and what goes back to it. */
   readonly kept?: KeptDatabase;
+  /** The restored one, where it was in place and was taken back: an application may have written into it. */
+  readonly setAside?: { readonly name: string; readonly drop: string };
   readonly warnings: readonly string[];
 }
 

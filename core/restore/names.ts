@@ -11,7 +11,11 @@ export function restoreId(now: Date, random: () => number): string {
 }
 
 /** E.g. `shop_before_20261120_020000_7f3k9q`, with as much of the name as fits into PostgreSQL's 63 bytes. */
-export function databaseNameWith(name: string, word: 'restored' | 'restoring' | 'before', id: string): string {
+export function databaseNameWith(
+  name: string,
+  word: 'restored' | 'restoring' | 'before' | 'undone',
+  id: string,
+): string {
   const ending = `_${word}_${id}`;
   const characters = Array.from(name);
   while (bytesOf(characters.join('') + ending) > LONGEST_NAME) characters.pop();
@@ -30,21 +34,46 @@ export function restoreMark(taskQueue: string, source: string, id: string): stri
 
 /**
  * For who wants the old database back, or is done with it: SQL for a session in another database of its server. Nobody may
- * connect while the names change hands.
+ * connect while the names change hands; whether or not they did, everybody may again afterwards.
  */
 export function keptDatabase(
-  { name, keptAs, template = false }: NonNullable<PlannedDatabase['replaces']>,
+  { name, keptAs, template }: NonNullable<PlannedDatabase['replaces']>,
   id: string,
 ): KeptDatabase {
-  const [now, old, aside] = [name, keptAs, databaseNameWith(name, 'restored', id)].map(quoteIdentifier);
+  const names = [name, keptAs, databaseNameWith(name, 'restored', id)];
+  const [now, old, aside] = names.map(quoteIdentifier);
+  const all = names.map(quoteLiteral).join(', ');
+  const each = (statement: string) =>
+    block(
+      `DECLARE it name; BEGIN FOR it IN SELECT datname FROM pg_database WHERE datname IN (${all}) LOOP EXECUTE format('${statement}', it); END LOOP; END`,
+    );
   return {
     name: keptAs,
-    drop: `${template ? `ALTER DATABASE ${old} WITH IS_TEMPLATE false; ` : ''}DROP DATABASE ${old} WITH (FORCE);`,
+    drop: dropSql(keptAs, template),
     goBack: [
-      `ALTER DATABASE ${now} WITH ALLOW_CONNECTIONS false;`,
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${quoteLiteral(name)};`,
-      `BEGIN; ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; COMMIT;`,
-      `ALTER DATABASE ${aside} WITH ALLOW_CONNECTIONS true;`,
+      each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false'),
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${all}) AND pid <> pg_backend_pid();`,
+      block(
+        `BEGIN ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; EXCEPTION WHEN OTHERS THEN RAISE WARNING 'nothing was renamed: %', SQLERRM; END`,
+      ),
+      each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true'),
+      block(
+        `BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = ${quoteLiteral(keptAs)}) THEN RAISE EXCEPTION 'everything is as it was: see the warning above'; END IF; END`,
+      ),
     ],
   };
+}
+
+/** For a session in another database of the server; statement by statement. */
+export function dropSql(name: string, template = false): string {
+  const database = quoteIdentifier(name);
+  const first = template ? `ALTER DATABASE ${database} WITH IS_TEMPLATE false; ` : '';
+  return `${first}DROP DATABASE ${database} WITH (FORCE);`;
+}
+
+/** A name may hold what would end the block. */
+function block(body: string): string {
+  let tag = '$$';
+  while (body.includes(tag)) tag = `$_${tag.slice(1)}`;
+  return `DO ${tag} ${body} ${tag};`;
 }

@@ -57,7 +57,7 @@ export async function planDatabase(
       server: `${server.host}:${server.port}`,
       target,
       name: inPlace ? ownName : target,
-      ...(inPlace && { replaces: replacedBy(inPlace, ownName, id) }),
+      ...(inPlace && { replaces: replacedBy(inPlace, description.inventory.database.template === true, ownName, id) }),
       bytes: manifest.database?.bytes ?? 0,
       ...facts,
       createRoles: createRoles.slice(0, MOST_ROLES),
@@ -65,7 +65,7 @@ export async function planDatabase(
       jobs: input.jobs ?? source.restore.jobs,
       mark,
     },
-    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace) : [])],
+    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : [])],
   };
 }
 
@@ -75,6 +75,13 @@ function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: bool
   return inPlace ? databaseNameWith(ownName, 'restoring', id) : ownName;
 }
 
-function replacedBy({ bytes, sessions, template }: DatabaseInPlace, name: string, id: string) {
-  return { name, bytes, sessions, keptAs: databaseNameWith(name, 'before', id), ...(template && { template }) };
+function replacedBy({ bytes, sessions, template }: DatabaseInPlace, dumpedTemplate: boolean, name: string, id: string) {
+  return {
+    name,
+    bytes,
+    sessions,
+    keptAs: databaseNameWith(name, 'before', id),
+    setAsideAs: databaseNameWith(name, 'undone', id),
+    ...((template || dumpedTemplate) && { template: true }),
+  };
 }

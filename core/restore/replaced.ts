@@ -42,7 +42,11 @@ export async function lookAtReplaced(
 }
 
 /** What could keep it from being swapped, and what it means to those who use it. */
-export function replacedFindings(name: string, inPlace: DatabaseInPlace | undefined): Finding[] {
+export function replacedFindings(
+  name: string,
+  inPlace: DatabaseInPlace | undefined,
+  maintenanceDatabase: string,
+): Finding[] {
   if (inPlace === undefined)
     return [
       warning(
@@ -52,6 +56,13 @@ export function replacedFindings(name: string, inPlace: DatabaseInPlace | undefi
     ];
   const { sessions, prepared, owner, mayRename, mayEndSessions, role } = inPlace;
   const findings: Finding[] = [];
+  if (name === maintenanceDatabase)
+    findings.push(
+      failure(
+        `database ${name} is the one that the restore itself has to be connected to meanwhile`,
+        "Name another one that is always there under the source's restore.maintenanceDatabase, e.g. template1.",
+      ),
+    );
   if (!mayRename)
     findings.push(
       failure(

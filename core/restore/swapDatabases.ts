@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { connect, endSession, queryError, type DatabaseAccess } from '../postgres/access.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
-import { commentOn, isLeftOver, markedComment, ownComment } from './targetDatabase.ts';
+import { commentOn, isLeftOver, ownComment } from './targetDatabase.ts';
 
 /** Which database takes whose place. */
 export interface Swap {
@@ -15,17 +15,19 @@ export interface Swap {
   readonly next: string;
   /** Name under which the one in place is kept. */
   readonly keptAs: string;
+  /** Name under which the next one is set aside where the swap is taken back after it was in place. */
+  readonly setAsideAs: string;
   /** Which databases these are, whatever they are called meanwhile: from `databaseOids`, before the first try. */
   readonly oids: { readonly old: string; readonly next: string };
-  /**
-   * Of the restore that made the next one with `keepMark`: it goes in the very transaction that puts the database in place,
-   * and comes back where that is undone.
-   */
+  /** Of the restore that made the next one with `keepMark`: it goes in the very transaction that puts the database in place. */
   readonly mark?: string | undefined;
 }
 
-/** `done`: the next one is in place. `undone`: the one of before is. `neither`: what is there fits no swap. */
-export type SwapState = 'done' | 'undone' | 'neither';
+/**
+ * `before`: nothing was exchanged. `done`: the next one is in place. `undone`: it was, and the one of before is again.
+ * `neither`: what is there fits no swap.
+ */
+export type SwapState = 'before' | 'done' | 'undone' | 'neither';
 
 /** Milliseconds between two rounds of ending sessions, and rounds in all of renaming: each waits for 5 s by itself. */
 const END_INTERVAL = 100;
@@ -53,17 +55,22 @@ export async function swapDatabases(swap: Swap, signal?: AbortSignal): Promise<v
   );
 }
 
-/** Takes the swap back: the database of before is in place again, the next one has its own name. */
-export async function undoSwap(swap: Swap, signal?: AbortSignal): Promise<void> {
+/**
+ * Takes the swap back: the database of before is in place again. The next one is set aside and has no mark any more, so
+ * that no clean-up drops what an application may have written into it. Answers `before` where it never was in place.
+ */
+export async function undoSwap(swap: Swap, signal?: AbortSignal): Promise<'before' | 'undone'> {
+  if ((await swapState(swap, signal)) === 'before') return 'before';
   await exchange(
     swap,
     'undone',
     [
-      [swap.name, swap.next],
+      [swap.name, swap.setAsideAs],
       [swap.keptAs, swap.name],
     ],
     signal,
   );
+  return 'undone';
 }
 
 /** PostgreSQL's numbers of databases, undefined for one that is not there. */
@@ -100,9 +107,9 @@ async function exchange(swap: Swap, wanted: SwapState, renamings: readonly Renam
       signal?.throwIfAborted();
       const state = await stateOf(renaming, swap);
       if (state === wanted) return;
-      if (state === 'neither') throw notAsExpected(swap);
+      if (state !== (wanted === 'done' ? 'before' : 'done')) throw notAsExpected(swap);
       try {
-        await rename(renaming, ending, renamings, await commenting(renaming, swap, wanted));
+        await rename(renaming, ending, renamings, wanted === 'done' ? await unmarking(renaming, swap) : []);
         return;
       } catch (error) {
         // 55006: somebody was faster than the lock, or a session does not end.
@@ -118,14 +125,11 @@ async function exchange(swap: Swap, wanted: SwapState, renamings: readonly Renam
   }
 }
 
-/** What the next database's comment becomes: its own one when it is in place, else its mark before it. */
-async function commenting(client: pg.Client, { name, next, mark }: Swap, wanted: SwapState): Promise<string[]> {
-  if (mark === undefined) return [];
-  const before = wanted === 'done' ? next : name;
-  const own = ownComment(await commentOn(client, before));
-  if (wanted === 'done' && !(await isLeftOver(client, next, mark))) return [];
-  const comment = wanted === 'done' ? own : markedComment({ mark, attempt: 'undone' }, own);
-  return [`COMMENT ON DATABASE ${quoteIdentifier(before)} IS ${comment === null ? 'NULL' : quoteLiteral(comment)}`];
+/** What gives the next database its own comment in place of its mark. */
+async function unmarking(client: pg.Client, { next, mark }: Swap): Promise<string[]> {
+  if (mark === undefined || !(await isLeftOver(client, next, mark))) return [];
+  const own = ownComment(await commentOn(client, next));
+  return [`COMMENT ON DATABASE ${quoteIdentifier(next)} IS ${own === null ? 'NULL' : quoteLiteral(own)}`];
 }
 
 async function rename(
@@ -164,11 +168,13 @@ async function endSessions(client: pg.Client, databases: readonly string[], over
   }
 }
 
-async function stateOf(client: pg.Client, { name, next, keptAs, oids }: Omit<Swap, 'server'>): Promise<SwapState> {
-  const [inPlace, atNext, atKept] = await oidsOf(client, [name, next, keptAs]);
+async function stateOf(client: pg.Client, swap: Omit<Swap, 'server'>): Promise<SwapState> {
+  const { name, next, keptAs, setAsideAs, oids } = swap;
+  const [inPlace, atNext, atKept, aside] = await oidsOf(client, [name, next, keptAs, setAsideAs]);
   if (inPlace === oids.next && atNext === undefined && atKept === oids.old) return 'done';
-  if (inPlace === oids.old && atNext === oids.next && atKept === undefined) return 'undone';
-  return 'neither';
+  if (inPlace !== oids.old || atKept !== undefined) return 'neither';
+  if (atNext === oids.next) return 'before';
+  return aside === oids.next ? 'undone' : 'neither';
 }
 
 /** The same in a session that is open. */

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, describe, test } from 'node:test';
 import { WorkflowFailedError, WorkflowUpdateFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import { Client } from 'pg';
 import { listBackups } from '../../core/catalog/read.ts';
 import { recentRestores } from '../../core/catalog/restores.ts';
 import type { RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { runSql } from '../core/postgres/support.ts';
+import { onServer } from '../core/restore/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { until } from '../support/processes.ts';
@@ -136,6 +138,17 @@ describe('in place of the one there is', () => {
 
     const session = { ...app.database, name: 'postgres' };
     const { goBack, drop } = document.kept;
+    await runSql({ ...app.database, name: document.kept.name }, "begin; create table t (); prepare transaction 'kept'");
+    await querySession(session, async (client) => {
+      for (const sql of goBack.slice(0, -1)) await client.query(sql);
+      await assert.rejects(client.query(goBack.at(-1) ?? ''), /everything is as it was/);
+    });
+    assert.equal(await countCustomers(app), ROWS, 'what could not be gone back to is in place, and open');
+    await runSql({ ...app.database, name: document.kept.name }, "rollback prepared 'kept'");
+    // Who looks at the old one is no obstacle.
+    const looking = new Client({ ...app.database, database: document.kept.name });
+    looking.on('error', () => undefined);
+    await looking.connect();
     await querySession(session, async (client) => {
       for (const sql of goBack) await client.query(sql);
     });
@@ -199,6 +212,24 @@ describe('that has to be approved', () => {
         assert.match(document.error?.message ?? '', /^Nobody approved/);
       }
       await assertUntouched(app, [app.database.name], 10);
+    });
+  });
+
+  test('[26] what came in its way since the plan was shown is not replaced', async () => {
+    await withSettings({ restore: { approval: 'required' } }, async () => {
+      const { name } = app.database;
+      const away = `${name}_away`;
+      await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+      await onServer(`alter database ${name} rename to ${away}`);
+      const handle = await startRestore(app, { source: 'shop', mode: 'replace' });
+      const { plan } = await untilPhase(handle, 'approval');
+      assert.equal(plan?.database?.replaces, undefined);
+      await onServer(`alter database ${away} rename to ${name}`);
+      await handle.executeUpdate('approve', { args: [{ by: 'Ada' }] });
+      const failure = await failureOf(handle);
+      assert.equal(failure.type, 'RefusedForSafety');
+      assert.match(failure.message, new RegExp(`it was nothing, and is now database ${name}`));
+      await assertUntouched(app, [name], 10);
     });
   });
 
@@ -269,6 +300,16 @@ test('[7] what is not what was dumped is never put in place, and every differenc
   await assertUntouched(app, [app.database.name], 10);
 });
 
+test('[26] the database that restores are connected to meanwhile is not replaced', async () => {
+  await withSettings({ restore: { maintenanceDatabase: app.database.name } }, async () => {
+    const { code, document } = await restore(app, 'latest', '--mode', 'replace', '--confirm', app.database.name);
+    assert.equal(code, 4, JSON.stringify(document));
+    assert.match(document.error?.message ?? '', /the one that the restore itself has to be connected to/);
+    assert.match(document.error?.advice ?? '', /maintenanceDatabase/);
+    await assertUntouched(app, [app.database.name], 10);
+  });
+});
+
 describe('a check of the source that does not pass', () => {
   test('keeps the database from being put in place', async () => {
     await withSettings({ checks: [{ name: 'never', sql: 'select false' }] }, async () => {
@@ -285,8 +326,16 @@ describe('a check of the source that does not pass', () => {
       const { code, document } = await restore(app, 'latest', '--mode', 'replace', '--confirm', app.database.name);
       assert.equal(code, 1, JSON.stringify(document));
       assert.equal(document.state, 'undone');
-      assert.match(document.error?.advice ?? '', /is back in place/);
-      await assertUntouched(app, [app.database.name], 10);
+      assert.match(document.error?.message ?? '', /the database of before is in place again as/);
+      assert.ok(document.setAside);
+      // An application may have written into what was in place, however short.
+      await assertUntouched(app, [app.database.name, document.setAside.name], 10);
+      assert.equal(await countCustomers(app, document.setAside.name), ROWS);
+      assert.equal(await commentOn(document.setAside.name), await commentOn(app.database.name));
+      const again = await restore(app, 'latest');
+      assert.equal(again.code, 3, JSON.stringify(again.document));
+      assert.equal(await countCustomers(app, document.setAside.name), ROWS, 'no clean-up takes it');
+      await onServer(document.setAside.drop);
     });
   });
 

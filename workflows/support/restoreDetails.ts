@@ -46,7 +46,7 @@ function planLines(plan: RestorePlan): string[] {
 }
 
 function endLines(result: RestoreResult): string[] {
-  const { kept, reconciliation, checks, durations, safetyBackup, backend, trees } = result;
+  const { kept, setAside, reconciliation, checks, durations, safetyBackup, backend, trees } = result;
   const files = wayBackOf(trees);
   return [
     ...trees.flatMap(describeTree).map((line) => `- ${inCell(line)}`),
@@ -78,6 +78,12 @@ function endLines(result: RestoreResult): string[] {
           ...fenced('sql', kept.goBack),
           'When it is no longer needed:',
           ...fenced('sql', [kept.drop]),
+        ]
+      : []),
+    ...(setAside
+      ? [
+          `The restored database is kept as ${setAside.name}. When it is no longer needed:`,
+          ...fenced('sql', [setAside.drop]),
         ]
       : []),
     ...(files.goBack.length > 0 ? ['To have the files of before back:', ...fenced('sh', files.goBack)] : []),

@@ -13,7 +13,7 @@ import type { RestorePlan, RestoreRunPhase, RestoreStep, SwapStep, TreeStep } fr
 import type { Difference, Reconciliation } from '../../core/restore/run.ts';
 import { backup } from '../backup.ts';
 import { problemOf } from './problem.ts';
-import { databaseStepOf, treeStepsOf, type RestoreRun } from './restoreRun.ts';
+import { databaseStepOf, treeStepsOf, type RestoreRun, type SetAside } from './restoreRun.ts';
 import {
   checkDatabase,
   createRoles,
@@ -115,6 +115,8 @@ async function putInPlace(run: RestoreRun, made: Made, show: () => void): Promis
     } catch (error) {
       run.problem ??= problemOf(error);
       await phase(run, show, 'undo', () => takeBack(run, made));
+      if (run.setAside)
+        run.problem = { ...run.problem, message: `${run.problem.message}; ${backInPlace(run.setAside)}` };
       throw error;
     }
   });
@@ -133,8 +135,14 @@ async function exchange(run: RestoreRun, { database, trees }: Made): Promise<voi
 }
 
 async function checkInPlace(run: RestoreRun, step: SwapStep, show: () => void): Promise<void> {
+  // What was seen before it was in place says nothing about it now.
+  run.checks = [];
   run.checks = await phase(run, show, 'checks', () => checkDatabase(step, step.database.name));
-  requirePassed(run, `The database of before is back in place as ${step.database.name}.`);
+  requirePassed(run, 'It was taken back.');
+}
+
+function backInPlace({ name, setAsideAs }: SetAside): string {
+  return `the database of before is in place again as ${name}, and the restored one, with what was written into it meanwhile, is kept as ${setAsideAs}`;
 }
 
 /** Also what failed half way: the answer that it was done may be what was lost. */
@@ -144,9 +152,13 @@ async function takeBack(run: RestoreRun, { database, trees }: Made): Promise<voi
     await attempt(run, `The files of ${step.place.tree} could not be put back`, async () => {
       await treeSteps(run.plan?.files?.hostQueue ?? '').takeBackTree(step);
     });
-  if (database?.database.replaces)
+  const replaces = database?.database.replaces;
+  if (replaces)
     await attempt(run, 'The swap could not be taken back', async () => {
-      await undoSwap(database);
+      if ((await undoSwap(database)) === 'undone') {
+        run.undone = true;
+        run.setAside = replaces;
+      }
       run.swapped = false;
     });
 }

@@ -6,6 +6,7 @@ import type {
   Abortion,
   Approval,
   BackupToRestore,
+  PlannedDatabase,
   RestoreInput,
   RestorePlan,
   RestoreProgress,
@@ -16,10 +17,13 @@ import type {
   RestoredTreeResult,
   TreeStep,
 } from '../../core/restore/flow.ts';
-import { keptDatabase } from '../../core/restore/names.ts';
+import { dropSql, keptDatabase } from '../../core/restore/names.ts';
 import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
 import type { CheckOutcome } from '../../core/restore/sqlChecks.ts';
 import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees.ts';
+
+/** A restored database that was in place. */
+export type SetAside = Pick<NonNullable<PlannedDatabase['replaces']>, 'name' | 'setAsideAs'>;
 
 /** What the workflow knows of its run while it runs. */
 export interface RestoreRun {
@@ -39,6 +43,7 @@ export interface RestoreRun {
   swapped: boolean;
   /** Something was put in place, and taken back. */
   undone: boolean;
+  setAside?: SetAside;
   /** Everything is where it belongs. */
   done: boolean;
   safetyBackup?: { readonly workflowId: string; readonly id?: string };
@@ -95,6 +100,15 @@ function backupOf({ source, backup: { id, manifestSha256 }, copies }: RestorePla
   return { source, backup: { id, manifestSha256 }, copies };
 }
 
+/** What makes way by this plan, in words. */
+export function replacedBy(plan: RestorePlan | undefined): string {
+  const trees = (plan?.files?.trees ?? []).flatMap(({ tree, keptAs }) =>
+    keptAs.length > 0 ? [`files of ${tree}`] : [],
+  );
+  const database = plan?.database?.replaces;
+  return [...(database ? [`database ${database.name}`] : []), ...trees].join(' and ') || 'nothing';
+}
+
 export function progressOf(run: RestoreRun, now: number): RestoreProgress {
   const { id, input, phase, waitingFor, plan, approvalUntil, restoring, safetyBackup, startedAt, warnings } = run;
   return {
@@ -141,6 +155,9 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     ...(database && (run.swapped || run.done) && { database: database.name }),
     trees: treeResults(run),
     ...(replaces && run.swapped && { kept: keptDatabase(replaces, id) }),
+    ...(run.setAside && {
+      setAside: { name: run.setAside.setAsideAs, drop: dropSql(run.setAside.setAsideAs, replaces?.template) },
+    }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }

@@ -7,18 +7,20 @@ import { until } from '../../support/processes.ts';
 import { createDatabase } from '../../support/servers.ts';
 import { accessTo, runSql } from '../postgres/support.ts';
 
-test('the next database takes the place of the one before, and back', async (context) => {
+test('the next database takes the place of the one before, and is set aside on the way back', async (context) => {
   const swap = await twoDatabases(context);
-  assert.equal(await swapState(swap), 'undone');
+  assert.equal(await swapState(swap), 'before');
+  assert.equal(await undoSwap(swap), 'before');
   await swapDatabases(swap);
   assert.equal(await inPlace(swap), 'next');
   assert.equal(await swapState(swap), 'done');
   await swapDatabases(swap);
   assert.equal(await inPlace(swap), 'next');
-  await undoSwap(swap);
+  assert.equal(await undoSwap(swap), 'undone');
   assert.equal(await inPlace(swap), 'old');
-  await undoSwap(swap);
-  assert.equal(await swapState(swap), 'undone');
+  assert.equal(await inPlace({ ...swap, name: swap.setAsideAs }), 'next');
+  assert.equal(await undoSwap(swap), 'undone');
+  await assert.rejects(swapDatabases(swap), { type: 'RefusedForSafety' });
 });
 
 test('an application that reconnects without a pause does not hold up the swap, and finds the next one', async (context) => {
@@ -80,8 +82,16 @@ async function twoDatabases(context: TestContext): Promise<TestSwap> {
   const [oldOid, nextOid] = await databaseOids(server, [old.name, next.name]);
   assert.ok(oldOid !== undefined && nextOid !== undefined);
   const oids = { old: oldOid, next: nextOid };
-  const swap: TestSwap = { server, name: old.name, next: next.name, keptAs: `${old.name}_before`, oids };
-  context.after(() => runSql(swap.server, `drop database if exists "${swap.keptAs}" with (force)`));
+  const swap: TestSwap = {
+    server,
+    name: old.name,
+    next: next.name,
+    keptAs: `${old.name}_before`,
+    setAsideAs: `${old.name}_undone`,
+    oids,
+  };
+  for (const made of [swap.keptAs, swap.setAsideAs])
+    context.after(() => runSql(swap.server, `drop database if exists "${made}" with (force)`));
   return swap;
 }
 
