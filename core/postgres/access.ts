@@ -153,6 +153,9 @@ export function describeDatabase(access: DatabaseAccess): string {
   return `database ${access.name} on ${access.host}:${access.port}`;
 }
 
+const NO_ROOM =
+  'Everybody who may connect has: end sessions that are idle, or raise the CONNECTION LIMIT of database or role, or max_connections.';
+
 function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   if (cause instanceof HoldfastError || (cause instanceof Error && cause.name === 'AbortError')) return cause;
   const code = codeOf(cause) ?? '';
@@ -162,7 +165,10 @@ function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   if (/^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57P|ECONN|EPIPE)/.test(code))
     return queryError(access, 'opening a session', cause);
   return new HoldfastError('SourceUnreachable', `${what} cannot be reached: ${reasonOf(cause)}`, {
-    advice: 'Check that the server runs and that host, port and firewall let this machine through.',
+    advice:
+      code === '53300'
+        ? NO_ROOM
+        : 'Check that the server runs and that host, port and firewall let this machine through.',
     cause,
   });
 }
