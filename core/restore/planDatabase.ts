@@ -65,9 +65,20 @@ export async function planDatabase(
       jobs: input.jobs ?? source.restore.jobs,
       mark,
     },
-    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : [])],
+    findings: [
+      ...findings,
+      ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : []),
+      ...(input.tables && source.checks.length > 0 ? [CHECKS_LEFT_OUT] : []),
+    ],
   };
 }
+
+const CHECKS_LEFT_OUT: Finding = {
+  severity: 'warning',
+  type: 'InvalidInput',
+  message: "the source's checks are not asked: they are about the whole database, not about some tables",
+  advice: 'The tables are held against the backup all the same.',
+};
 
 /** Where nothing is in place there is nothing to swap: the database is made under its own name. */
 function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: boolean, id: string): string {
