@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastError, codeOf } from '../core/errors.ts';
@@ -16,6 +17,7 @@ import { readDescription } from '../core/restore/readDescription.ts';
 import { reconcile } from '../core/restore/reconcile.ts';
 import { restoreDatabase } from '../core/restore/restoreDatabase.ts';
 import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
+import { withDirectoryLock } from '../core/process/directoryLock.ts';
 import { restoreTree } from '../core/restore/restoreTree.ts';
 import type {
   ChosenBackup,
@@ -25,9 +27,11 @@ import type {
   RestoredDatabase,
   RestoreScope,
 } from '../core/restore/run.ts';
+import { withTargetLock } from '../core/restore/targetLock.ts';
 import type { TreePlace } from '../core/restore/trees.ts';
 import type { CheckingKey, OpeningKey } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
+import { notTheNewest } from './recoveryResult.ts';
 
 /** What is to come back where. At least one of `database` and `tree`. */
 export interface RecoveryWish {
@@ -65,6 +69,8 @@ export interface Recovery {
   readonly database?: RecoveredDatabase;
   readonly tree?: RestoredTreeResult;
   readonly passedOver: readonly PassedOver[];
+  /** Where the newest was asked for: what may be newer than `backup`, and cannot be trusted. */
+  readonly newer: readonly PassedOver[];
 }
 
 export interface RecoveredDatabase extends RestoredDatabase {
@@ -82,6 +88,11 @@ export async function recover(wish: RecoveryWish, means: RecoveryMeans): Promise
   const copies = [{ backend: backend.name, open: async () => backend }];
   const part = wish.database ? 'database' : wish.tree?.name;
   const chosen = await chooseBackup({ wish: { ...wish, part }, copies, checkingKeys, signal });
+  for (const line of notTheNewest(chosen.manifest.id, chosen.newer)) means.warn(line);
+  return withLocks(wish, means, (alone) => recoverChosen(wish, chosen, alone));
+}
+
+async function recoverChosen(wish: RecoveryWish, chosen: ChosenBackup, means: RecoveryMeans): Promise<Recovery> {
   const { id, source, sealedAt } = chosen.manifest;
   const database = wish.database && (await planDatabase(wish.database, chosen, means));
   const place = wish.tree && (await planTree(wish.tree, chosen, means));
@@ -89,7 +100,7 @@ export async function recover(wish: RecoveryWish, means: RecoveryMeans): Promise
     const tree = place && (await stageTree(place, chosen, means));
     const recovered = database && (await recoverDatabase(database, chosen, means));
     const placed = place && tree && { ...tree, ...(await placeTree(place)) };
-    const { passedOver } = chosen;
+    const { passedOver, newer } = chosen;
     return {
       backup: id,
       source,
@@ -97,10 +108,37 @@ export async function recover(wish: RecoveryWish, means: RecoveryMeans): Promise
       ...(recovered && { database: recovered }),
       ...(placed && { tree: placed }),
       passedOver,
+      newer,
     };
   } finally {
     if (place) await dropTreeLeftOvers(place);
   }
+}
+
+/** Two at once that make the same would each take the other's unfinished work for what a killed one left. */
+function withLocks(
+  { database, tree }: RecoveryWish,
+  means: RecoveryMeans,
+  work: (means: RecoveryMeans) => Promise<Recovery>,
+): Promise<Recovery> {
+  const withTree = (signal: AbortSignal) => {
+    const alone = (both: AbortSignal) => work({ ...means, signal: both });
+    return tree ? withTreeLock(tree.directory, { ...means, signal }, alone) : alone(signal);
+  };
+  return database ? withTargetLock(database.server, database.target, means.signal, withTree) : withTree(means.signal);
+}
+
+async function withTreeLock<Result>(
+  directory: string,
+  { signal, warn }: RecoveryMeans,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const at = path.resolve(directory);
+  // Nothing can be made there; the plan says so.
+  if (!(await isThere(path.dirname(at)))) return work(signal);
+  const hash = createHash('sha256').update(path.basename(at)).digest('hex').slice(0, 16);
+  const lock = path.join(path.dirname(at), `.holdfast-recovering-${hash}`);
+  return withDirectoryLock({ directory: lock, what: `recovery into ${at}`, signal, warn }, work);
 }
 
 interface PlannedDatabase {

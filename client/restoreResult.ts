@@ -5,6 +5,7 @@ import { planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
+import { notTheNewest } from './recoveryResult.ts';
 import type { ViewedRun } from './runWorkflow.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
@@ -62,6 +63,7 @@ export function describeRestoreResult(
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
   return [
     head,
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer ?? []) : []),
     ...section(plan ? [terminal.table(['', ''], planRows(plan))] : []),
     ...section(
       plan

@@ -222,7 +222,7 @@ const fileTree = z.strictObject({
   exclude: z
     .array(z.string().min(1))
     .default([])
-    .describe('Patterns left out, as in `tar --exclude`, relative to the root.'),
+    .describe('Patterns left out, as in `tar --exclude`, relative to the root; `.holdfast-restoring-*` is, always.'),
   minimumFiles: z
     .int()
     .min(0)

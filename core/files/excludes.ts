@@ -1,4 +1,13 @@
+import type { FileTreeConfiguration } from '../config/schema.ts';
 import { HoldfastError } from '../errors.ts';
+
+/** What the names of the directories begin with in which restores work, beside a tree or in it. */
+export const STAGING_PREFIX = '.holdfast-restoring-';
+
+/** The patterns of a tree, and what Holdfast itself puts into trees: nothing of the application's, and no backup holds it. */
+export function excludedOf({ exclude }: Pick<FileTreeConfiguration, 'exclude'>): string[] {
+  return [...exclude, `${STAGING_PREFIX}*`];
+}
 
 /**
  * Exclude patterns, as in `tar --exclude`: `*` and `?` match any characters, `/` too; `[...]` a set. A pattern without a

@@ -1,6 +1,6 @@
 import type { FileTreeConfiguration } from '../config/schema.ts';
 import { startProducer } from '../process/childProcess.ts';
-import { excludeArguments } from './excludes.ts';
+import { excludeArguments, excludedOf } from './excludes.ts';
 import type { TarProgram } from './tarProgram.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';
 
@@ -35,7 +35,7 @@ export async function archiveWithGnuTar(
       // (GNU tar manual, "Return Value", and "Ignore Failed Read").
       '--ignore-failed-read',
       '--quoting-style=escape',
-      ...excludeArguments(configuration.exclude),
+      ...excludeArguments(excludedOf(configuration)),
       `--directory=${configuration.path}`,
       '.',
     ],

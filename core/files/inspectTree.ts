@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import type { FileTreeConfiguration } from '../config/schema.ts';
 import { codeOf, isHoldfastError, type HoldfastError } from '../errors.ts';
+import { excludedOf } from './excludes.ts';
 import { createPathCollector } from './paths.ts';
 import { assertDirectory, missingMounts } from './treeDirectory.ts';
 import { assertFloors } from './treeNotes.ts';
@@ -61,7 +62,7 @@ async function countTree(
   onUnreadable: (path: string) => void,
   signal: AbortSignal | undefined,
 ): Promise<{ files: number; bytes: number }> {
-  const { path: root, exclude } = configuration;
+  const root = configuration.path;
   let files = 0;
   let bytes = 0;
   const onTrouble = (path: string, error: unknown) => {
@@ -69,7 +70,7 @@ async function countTree(
     // What is gone already is not there to be read; the archive will say the same.
     if (codeOf(error) !== 'ENOENT') onUnreadable(path);
   };
-  for await (const { path, stats } of walkTree({ path: root, exclude, onTrouble })) {
+  for await (const { path, stats } of walkTree({ path: root, exclude: excludedOf(configuration), onTrouble })) {
     signal?.throwIfAborted();
     if (!stats.isFile()) continue;
     files++;

@@ -7,6 +7,7 @@ import { finished } from 'node:stream/promises';
 import { Header, Pax, type HeaderData } from 'tar';
 import type { FileTreeConfiguration } from '../config/schema.ts';
 import { codeOf, HoldfastError } from '../errors.ts';
+import { excludedOf } from './excludes.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';
 import { bytePath, walkTree, type WalkedEntry } from './walkTree.ts';
 
@@ -42,7 +43,7 @@ async function* archiveBlocks(configuration: FileTreeConfiguration, notes: TreeN
   const linked = new Map<string, string>();
   const onTrouble = (path: string, error: unknown) => noteTrouble(path, error, notes);
 
-  for await (const entry of walkTree({ path: root, exclude: configuration.exclude, onTrouble })) {
+  for await (const entry of walkTree({ path: root, exclude: excludedOf(configuration), onTrouble })) {
     const { path, stats } = entry;
     if (!isUtf8(Buffer.from(path, 'latin1'))) {
       notes.skipped.add(path);

@@ -1,16 +1,53 @@
-import { chmod, readdir, rmdir, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, chmod, lstat, open, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { codeOf } from '../errors.ts';
 
 /**
  * Removes a directory and all below it, or nothing where there is none. Unlike Node's own `rm` it takes names that are no
- * UTF-8, and directories that their owner may not write to. No link is followed. Rejects with the system's error.
+ * UTF-8, and directories that their owner may not write to. No link is followed: one in the directory's place is left as
+ * it is, and ENOTDIR. Rejects with the system's error.
  */
 export async function removeTree(directory: string | Buffer): Promise<void> {
   const at = Buffer.from(directory);
+  const handle = await openDirectory(at);
+  if (handle === undefined) return;
+  try {
+    // Whoever may write beside it may put a link in its place meanwhile: what is emptied is what was opened.
+    await remove(await pathOf(handle, at), at);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openDirectory(directory: Buffer): Promise<FileHandle | undefined> {
+  const opened = () => open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    return await opened().catch(async (error: unknown) => {
+      if (codeOf(error) !== 'EACCES' || !(await lstat(directory)).isDirectory()) throw error;
+      await chmod(directory, 0o700);
+      return opened();
+    });
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The directory by its handle, whatever its name leads to by now; by its name where the system knows no such path. */
+async function pathOf({ fd }: FileHandle, directory: Buffer): Promise<Buffer> {
+  const pinned = `/proc/self/fd/${fd}`;
+  return access(pinned).then(
+    () => Buffer.from(pinned),
+    () => directory,
+  );
+}
+
+/** `contents`: the path by which it is emptied; `directory`: by which it goes. */
+async function remove(contents: Buffer, directory: Buffer): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
-      await empty(at);
-      await rmdir(at);
+      await empty(contents);
+      await rmdir(directory);
       return;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return;
@@ -29,7 +66,7 @@ async function empty(directory: Buffer): Promise<void> {
   const worker = async () => {
     for (const { name, isDirectory } of entries) {
       const at = Buffer.concat([directory, Buffer.from('/'), name]);
-      if (isDirectory) await removeTree(at);
+      if (isDirectory) await remove(at, at);
       else await unlink(at).catch(ignoreMissing);
     }
   };

@@ -16,7 +16,7 @@ export interface RepositoryFilter {
 /** A backup found on a backend by its manifest, or a manifest that cannot be trusted. */
 export type FoundBackup =
   | ({ readonly key: string; readonly problem?: undefined } & ReadManifest)
-  | { readonly key: string; readonly problem: HoldfastError };
+  | { readonly key: string; readonly location: BackupLocation; readonly problem: HoldfastError };
 
 /**
  * Every backup on a backend, folder by folder, in no order of time. A folder without a manifest holds no backup and is
@@ -37,7 +37,11 @@ export async function* listRepository(
 /** What a whole repository holds, sorted by the time in the manifests, newest first. */
 export interface Repository {
   readonly backups: readonly (ReadManifest & { readonly key: string })[];
-  readonly problems: readonly { readonly key: string; readonly problem: HoldfastError }[];
+  readonly problems: readonly {
+    readonly key: string;
+    readonly location: BackupLocation;
+    readonly problem: HoldfastError;
+  }[];
 }
 
 /** `listRepository` at once. */
@@ -156,7 +160,7 @@ async function findIn(
   } catch (error) {
     if (isHoldfastError(error, 'ObjectMissing')) return undefined;
     if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing'))
-      return { key, problem: error };
+      return { key, location: folder, problem: error };
     throw error;
   }
 }

@@ -1,4 +1,6 @@
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { parseBackupId } from '../repository/backupId.ts';
+import type { BackupLocation } from '../repository/layout.ts';
 import { findPlaces, readRepository } from '../repository/listRepository.ts';
 import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
 import type { Manifest } from '../repository/manifest.ts';
@@ -26,7 +28,7 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
     throw invalid('A time is for the newest backup before it; this names one by its id', 'Give an id or a time.');
   const places = copies.map(({ backend, open }) => ({ name: backend, open }));
   const { location, holding, silent } = await findPlaces(places, id, signal, wish.source);
-  const passedOver: PassedOver[] = silent.map(({ name, error }) => ({ backend: name, reason: messageOf(error) }));
+  const passedOver: PassedOver[] = silent.map(({ name, error }) => passOver(name, error));
   const found: Found[] = [];
   let problem: unknown;
   for (const copy of copies.filter(({ backend }) => holding.includes(backend))) {
@@ -36,44 +38,72 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
       signal?.throwIfAborted();
       if (!isHoldfastError(error)) throw error;
       problem ??= error;
-      passedOver.push({ backend: copy.backend, reason: error.message });
+      passedOver.push(passOver(copy.backend, error));
     }
   }
   if (found.length === 0) throw problem;
-  return together(found, passedOver);
+  return { ...together(found, passedOver), newer: [] };
 }
 
 async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
-  const { copies, checkingKeys, signal, wish } = options;
+  const { copies, signal, wish } = options;
   const { source } = wish;
   if (source === undefined) throw invalid('The newest backup of which source?', 'Name the source.');
   const until = timeOf(wish.before);
-  const passedOver: PassedOver[] = [];
-  const found: Found[] = [];
-  const failures: unknown[] = [];
-  for (const copy of copies) {
-    try {
-      const { backups, problems } = await readRepository(await copy.open(), checkingKeys, { source }, signal);
-      found.push(...backups.map((backup) => ({ copy, ...backup })));
-      passedOver.push(...problems.map(({ problem }) => ({ backend: copy.backend, reason: problem.message })));
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!isHoldfastError(error)) throw error;
-      failures.push(error);
-      passedOver.push({ backend: copy.backend, reason: error.message });
-    }
-  }
-  if (failures.length === copies.length && failures.length > 0) throw failures[0];
+  const { found, untrusted, silent } = await readAll(options, source);
+  const passedOver = [...untrusted, ...silent];
   const candidates = found
     .filter(({ manifest }) => manifest.tier !== 'pre-restore' && holds(manifest, wish.part))
     .toSorted((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
   // What was sealed after that time may have been read after it too.
   const first = candidates.find(({ manifest }) => until === undefined || Date.parse(manifest.sealedAt) <= until);
-  if (first === undefined) throw noneFound(wish, candidates, passedOver);
-  return together(
-    candidates.filter(({ manifest }) => manifest.id === first.manifest.id),
-    passedOver,
-  );
+  if (first === undefined) {
+    signal?.throwIfAborted();
+    throw await noneFound({ wish, source, copies, candidates, found, untrusted, passedOver });
+  }
+  const chosen = candidates.filter(({ manifest }) => manifest.id === first.manifest.id);
+  const newer = untrusted.filter(({ location: { backup, tier } }) => {
+    const readElsewhere = found.some(({ manifest }) => manifest.id === backup);
+    // Its own words cannot be trusted, but its folder's name tells when it was begun.
+    const inTime = until === undefined || parseBackupId(backup).time.getTime() <= until;
+    return tier !== 'pre-restore' && backup > first.manifest.id && inTime && !readElsewhere;
+  });
+  const plain = ({ backend, reason }: PassedOver): PassedOver => ({ backend, reason });
+  return { ...together(chosen, passedOver.map(plain)), newer: newer.map(plain) };
+}
+
+interface Untrusted extends PassedOver {
+  readonly location: BackupLocation;
+  readonly error: HoldfastError;
+}
+
+/** All manifests of a source on all storages. Throws the first storage's error where none could be asked. */
+async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, source: string) {
+  const found: Found[] = [];
+  const untrusted: Untrusted[] = [];
+  const silent: PassedOver[] = [];
+  const failures: unknown[] = [];
+  for (const copy of copies) {
+    try {
+      const { backups, problems } = await readRepository(await copy.open(), checkingKeys, { source }, signal);
+      found.push(...backups.map((backup) => ({ copy, ...backup })));
+      for (const { location, problem } of problems)
+        untrusted.push({ ...passOver(copy.backend, problem), location, error: problem });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isHoldfastError(error)) throw error;
+      failures.push(error);
+      silent.push(passOver(copy.backend, error));
+    }
+  }
+  if (failures.length === copies.length && failures.length > 0) throw failures[0];
+  return { found, untrusted, silent };
+}
+
+/** The message without the storage's name, which stands before it, and ready for a list. */
+function passOver(backend: string, error: unknown): PassedOver {
+  const message = messageOf(error).replace(/\.$/, '');
+  return { backend, reason: message.startsWith(`${backend}: `) ? message.slice(backend.length + 2) : message };
 }
 
 interface Found extends ReadManifest {
@@ -81,7 +111,7 @@ interface Found extends ReadManifest {
 }
 
 /** Copies of one backup. All have the same manifest; one that has another is not used. */
-function together(found: readonly Found[], passedOver: readonly PassedOver[]): ChosenBackup {
+function together(found: readonly Found[], passedOver: readonly PassedOver[]): Omit<ChosenBackup, 'newer'> {
   const [first] = found;
   if (first === undefined) throw new TypeError('somebody has found it');
   const others = found.filter(({ sha256 }) => sha256 !== first.sha256);
@@ -125,18 +155,56 @@ function timeOf(before: string | undefined): number | undefined {
   return time;
 }
 
-function noneFound(wish: BackupWish, candidates: readonly Found[], passedOver: readonly PassedOver[]): HoldfastError {
-  const what = `There is no backup of source ${wish.source ?? ''}${wish.part === undefined ? '' : ` with ${wish.part}`}`;
+interface Missing {
+  readonly wish: BackupWish;
+  readonly source: string;
+  readonly copies: readonly RestoreCopy[];
+  readonly candidates: readonly Found[];
+  readonly found: readonly Found[];
+  readonly untrusted: readonly Untrusted[];
+  readonly passedOver: readonly PassedOver[];
+}
+
+async function noneFound(missing: Missing): Promise<HoldfastError> {
+  const { wish, source, candidates, found, untrusted, passedOver } = missing;
+  const [problem] = untrusted;
+  // They are there: that none can be trusted is what is wrong.
+  if (found.length === 0 && problem) return noneTrusted(source, untrusted, problem);
+  const what = `There is no backup of source ${source}${wish.part === undefined ? '' : ` with ${wish.part}`}`;
   const oldest = candidates.at(-1)?.manifest;
-  const unread = passedOver.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+  const unread = passedOver.map(({ backend, reason }) => ` Not read: ${backend}: ${reason}.`).join('');
   return invalid(
     wish.before === undefined ? what : `${what} from before ${wish.before}`,
-    oldest
-      ? `The oldest is ${oldest.id}.`
-      : unread === ''
-        ? 'See `holdfast list`.'
-        : `Not everything could be read: ${unread}`,
+    `${oldest ? `The oldest is ${oldest.id}.` : found.length > 0 ? partsOf(found) : await sourcesOf(missing)}${unread}`,
   );
+}
+
+function noneTrusted(source: string, untrusted: readonly Untrusted[], problem: Untrusted): HoldfastError {
+  const { error, backend, reason } = problem;
+  const ids = new Set(untrusted.map(({ location }) => location.backup));
+  const others = untrusted.every((each) => each.error.type === error.type) ? '' : ', others for other reasons';
+  return new HoldfastError(
+    error.type,
+    `None of the ${ids.size} backups of source ${source} can be used: ${backend}: ${reason}${others}`,
+    { ...(error.advice !== undefined && { advice: error.advice }), cause: error },
+  );
+}
+
+function partsOf(found: readonly Found[]): string {
+  const parts = new Set(found.flatMap(({ manifest }) => manifest.parts.map(({ part }) => part)));
+  return `The backups of this source hold: ${[...parts].join(', ')}.`;
+}
+
+async function sourcesOf({ copies }: Missing): Promise<string> {
+  const sources = new Set<string>();
+  for (const { open } of copies) {
+    // One that could not be asked is told already.
+    const names = await open()
+      .then((backend) => Array.fromAsync(backend.listDirectories('')))
+      .catch(() => []);
+    for (const name of names) sources.add(name);
+  }
+  return sources.size === 0 ? 'There is no backup at all.' : `There are backups of: ${[...sources].join(', ')}.`;
 }
 
 function invalid(message: string, advice: string): HoldfastError {

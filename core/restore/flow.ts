@@ -107,6 +107,8 @@ export interface RestorePlan {
   /** Storages that hold it, in the order in which they are tried. */
   readonly copies: readonly string[];
   readonly passedOver: readonly PassedOver[];
+  /** Where the newest was asked for: what may be newer than `backup`, and cannot be trusted. */
+  readonly newer?: readonly PassedOver[];
   readonly database?: PlannedDatabase;
   readonly files?: PlannedFiles;
   /** Names that the application needs (recorded with the backup) and that the worker's own environment lacks. */

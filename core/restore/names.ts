@@ -73,7 +73,7 @@ export function dropSql(name: string, template = false): string {
 
 /** A name may hold what would end the block. */
 function block(body: string): string {
-  let tag = '$$';
+  let tag = '$swap$';
   while (body.includes(tag)) tag = `$_${tag.slice(1)}`;
   return `DO ${tag} ${body} ${tag};`;
 }

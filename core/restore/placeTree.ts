@@ -1,18 +1,20 @@
-import { chmod, chown, link, mkdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, open, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import path from 'node:path';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { readProcess } from '../process/childProcess.ts';
 import {
+  begunStaging,
   discard,
   finishedTry,
   lookAt,
-  readRecord,
   rootOf,
   stagingOf,
   syncDirectory,
   writeRecord,
   type Staging,
 } from './stagingDirectory.ts';
+import { readJournal, type Journal, type Move } from './moveJournal.ts';
 import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlacedTree, TreePlace } from './trees.ts';
 
@@ -20,24 +22,6 @@ import type { PlacedTree, TreePlace } from './trees.ts';
  * What is to be moved is written down before the first move, with the identity of what stands there and of what takes its
  * place. Whoever comes after a kill looks where each of the two is, and goes on from there, or back.
  */
-
-interface Move {
-  readonly live: string;
-  readonly keptAs: string;
-  readonly staged: string;
-  /** What was at `live`, as device and inode; null where nothing was. */
-  readonly before: string | null;
-  /** What takes its place. */
-  readonly after: string;
-}
-
-interface Journal {
-  readonly moves: readonly Move[];
-  /** Directories above that had to be made, from the top. */
-  readonly made: readonly string[];
-  /** Everything has been moved: what happens to it from now on is the application's. */
-  readonly placed: boolean;
-}
 
 /**
  * Puts what `restoreTree` made where it belongs, by renaming. What was there is kept beside it. A tree in place is away
@@ -48,7 +32,7 @@ interface Journal {
  */
 export async function placeTree(place: TreePlace): Promise<PlacedTree> {
   const staging = await stagingOf(place);
-  const journal = (await readJournal(staging)) ?? (await setOut(place, staging));
+  const journal = (await readJournal(place)) ?? (await setOut(place, staging));
   if (!journal.placed) {
     await makeAbove(journal, await rootOf(place), staging);
     for (const move of journal.moves) await carryOut(move, place);
@@ -64,7 +48,7 @@ export async function placeTree(place: TreePlace): Promise<PlacedTree> {
  */
 export async function takeBackTree(place: TreePlace): Promise<void> {
   const staging = await stagingOf(place);
-  const journal = await readJournal(staging);
+  const journal = await readJournal(place);
   if (!journal) return;
   for (const move of journal.moves.toReversed()) await undo(move, place);
   // One that somebody has put something into meanwhile stays.
@@ -75,17 +59,15 @@ export async function takeBackTree(place: TreePlace): Promise<void> {
 
 /**
  * Ends a restore of a tree: removes its staging directory. Where `placeTree` was begun and not finished, what was there
- * is put back first. Does nothing where there is nothing; what is in place and what is kept stays.
+ * is put back first. Does nothing where there is nothing; what is in place and what is kept stays. Throws RestoreFailed,
+ * and RefusedForSafety where what is there is not from this restore.
  */
 export async function dropTreeLeftOvers(place: TreePlace): Promise<void> {
-  const staging = await stagingOf(place);
-  const journal = await readJournal(staging);
+  const staging = await begunStaging(place);
+  if (!staging) return;
+  const journal = await readJournal(place);
   if (journal && !journal.placed) await takeBackTree(place);
   await discard(staging.directory);
-}
-
-async function readJournal(staging: Staging): Promise<Journal | undefined> {
-  return (await readRecord(staging.moves)) as Journal | undefined;
 }
 
 async function setOut(place: TreePlace, staging: Staging): Promise<Journal> {
@@ -126,8 +108,14 @@ async function makeAbove({ made }: Journal, root: string, staging: Staging): Pro
       await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
         if (codeOf(error) !== 'EEXIST') throw error;
       });
-      await chown(directory, uid, gid);
-      await chmod(directory, mode & 0o7777);
+      // Who owns the tree may have put a link there meanwhile.
+      const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      try {
+        await handle.chown(uid, gid);
+        await handle.chmod(mode & 0o7777);
+      } finally {
+        await handle.close();
+      }
     });
   }
 }
@@ -215,10 +203,11 @@ async function describePlaced(place: TreePlace, { moves }: Journal): Promise<Pla
     keptAs: replacing.map(({ keptAs }) => keptAs),
     meanwhile,
     goBack: replacing.flatMap(({ live, keptAs }) => [
-      `mv -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
-      `mv -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
+      // Given twice they change nothing: nothing is moved into a directory that is there, nor over a file.
+      `mv -T -n -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
+      `mv -T -n -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
     ]),
-    dropKept: replacing.map(({ keptAs }) => `rm -rf -- ${shellQuoted(keptAs)}`),
+    dropKept: replacing.map(({ keptAs }) => `rm -rf --one-file-system -- ${shellQuoted(keptAs)}`),
   };
 }
 

@@ -69,10 +69,12 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
     },
     copies: chosen.copies.map(({ backend }) => backend),
     passedOver: chosen.passedOver,
+    ...(chosen.newer.length > 0 && { newer: chosen.newer }),
     ...(planned && { database: planned.database }),
     ...(files && { files }),
     missingEnvironment: manifest.environment.filter((name) => !options.environment.includes(name)),
     findings: failuresFirst([
+      ...newerFindings(chosen),
       ...(planned?.findings ?? []),
       ...(files?.trees ?? []).flatMap(({ findings }) => findings),
       ...safety.findings,
@@ -122,6 +124,15 @@ function requireSameBackup({ manifestSha256 }: PlanRequest, { manifest, manifest
 
 function markOf({ temporal }: Configuration, { id, input }: PlanRequest): string {
   return restoreMark(temporal.taskQueue, input.source, id);
+}
+
+function newerFindings({ manifest, newer }: ChosenBackup): Finding[] {
+  return newer.map(({ backend, reason }) => ({
+    severity: 'warning',
+    type: 'ManifestInvalid',
+    message: `${manifest.id} may not be the newest backup: ${backend}: ${reason}`,
+    advice: 'Look what became of the newer one before this one is taken for the newest.',
+  }));
 }
 
 /** A restore must go well without the catalog. */

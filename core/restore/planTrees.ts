@@ -6,7 +6,7 @@ import { mountPoints } from '../files/treeDirectory.ts';
 import { formatBytes } from '../format.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
-import { exists, isPartInPlace, lookAt, rootOf, stagingOf } from './stagingDirectory.ts';
+import { begunStaging, exists, isPartInPlace, lookAt, rootOf } from './stagingDirectory.ts';
 import { treeNamed, treeNotices } from './treeParts.ts';
 import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlannedTree, PlanTreesOptions, TreePlan } from './trees.ts';
@@ -29,12 +29,13 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
   try {
     const part = treeNamed(options.manifest, tree);
     const targets = await targetsOf(place);
-    const begun = await exists((await stagingOf(place)).directory);
+    const begun = (await begunStaging(place)) !== undefined;
     const { findings: space, ...bytes } = await spaceFindings(place, part, needed);
     const findings = [
       ...(await rootFindings(place)),
       ...(await mountFindings(place)),
       ...(await ownFindings(place, options)),
+      ...(await nestedFindings(place, targets, options)),
       ...(begun ? [] : await targetFindings(place, targets)),
       ...space,
       ...fidelityFindings(place, options),
@@ -132,6 +133,29 @@ async function ownFindings(place: PlannedTree, { ownDirectories = [] }: PlanTree
           'Restore beside the tree and put it in place by hand.',
         ),
       );
+  return findings;
+}
+
+/** What one tree puts in place would be moved away with the other: the later of the two is told. */
+async function nestedFindings(
+  place: PlannedTree,
+  targets: readonly TreeTarget[],
+  { trees }: PlanTreesOptions,
+): Promise<Finding[]> {
+  if (place.mode === 'beside') return [];
+  const own = await Promise.all(targets.map(({ live }) => realOf(live)));
+  const findings: Finding[] = [];
+  for (const other of trees.slice(0, trees.indexOf(place)).filter(({ mode }) => mode === 'in-place')) {
+    const others = await Promise.all((await targetsOf(other)).map(({ live }) => realOf(live)));
+    if (own.some((one) => others.some((each) => overlap(one, each))))
+      findings.push(
+        failure(
+          'RefusedForSafety',
+          `${place.tree} (${own.join(', ')}) and ${other.tree} (${others.join(', ')}) lie in each other: they cannot be put in place at once`,
+          'Restore them one after the other, the outer one first.',
+        ),
+      );
+  }
   return findings;
 }
 

@@ -41,6 +41,8 @@ export interface ChosenBackup {
   readonly copies: readonly RestoreCopy[];
   /** Storages that could not be asked, and manifests there that cannot be trusted: one of them may be a newer backup. */
   readonly passedOver: readonly PassedOver[];
+  /** Of `latest`: manifests that cannot be trusted, of backups that were begun after this one. */
+  readonly newer: readonly PassedOver[];
 }
 
 export interface ChooseBackupOptions {

@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import { STAGING_PREFIX } from '../files/excludes.ts';
 import { removeTree } from '../files/removeTree.ts';
 import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
 
@@ -10,14 +12,15 @@ import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
  * While a tree is restored it lives in a staging directory of its own, mode 0700, on the file system it is for:
  *
  *     .holdfast-restoring-<tree>-<hash of the mark>/
- *         place.json       whose it is, written before anything else
+ *         place.json       whose it is, and that it is no copy; written before anything else
  *         <try>.partial/   a try at work
  *         tree/            unpacked and good, until it is put in place
  *         restored.json    what restoreTree answered; from then on `tree` is whole
  *         moves.json       what placeTree set out to move; see placeTree.ts
+ *
+ * Whoever owns a tree may put whatever they like under that name: see begunStaging.
  */
 
-const PREFIX = '.holdfast-restoring-';
 const PLACE = 'place.json';
 
 export interface Staging {
@@ -33,9 +36,40 @@ export async function stagingOf(place: TreePlace): Promise<Staging> {
   // What takes the place of single files has to be on their file system, which may be mounted at the tree itself.
   const holder = isPartInPlace(place) ? root : path.dirname(root);
   const hash = createHash('sha256').update(place.mark).digest('hex').slice(0, 16);
-  const directory = path.join(holder, `${PREFIX}${place.tree}-${hash}`);
+  const directory = path.join(holder, `${STAGING_PREFIX}${place.tree}-${hash}`);
   const inside = (name: string) => path.join(directory, name);
   return { directory, tree: inside('tree'), restored: inside('restored.json'), moves: inside('moves.json') };
+}
+
+/**
+ * The staging directory of a restore that was begun; undefined where there is none. Only what this very user made there is
+ * believed: what it says is done, by root often, and it ends by being removed. Throws RefusedForSafety for anything else
+ * of that name: a link, a directory of somebody else's or open to others, a copy of one (from a backup, say).
+ */
+export async function begunStaging(place: TreePlace): Promise<Staging | undefined> {
+  const staging = await stagingOf(place);
+  const found = await lookAt(staging.directory);
+  if (found === undefined) return undefined;
+  if (!isPrivate(found)) throw notOurs(staging.directory);
+  const record = placeSchema.safeParse(await readRecord(path.join(staging.directory, PLACE)));
+  // One that was killed before it wrote that has nothing else in it.
+  if (record.success && record.data.inode !== String(found.ino)) throw notOurs(staging.directory);
+  return staging;
+}
+
+function isPrivate(found: BigIntStats): boolean {
+  const { uid, mode } = found;
+  return found.isDirectory() && uid === BigInt(process.getuid?.() ?? uid) && (mode & 0o777n) === 0o700n;
+}
+
+function notOurs(directory: string): HoldfastError {
+  return new HoldfastError(
+    'RefusedForSafety',
+    `${directory} is there, and was not made by a restore of this user here`,
+    {
+      advice: 'Find out who put it there; look at what it is (ls -la) and move it away or remove it.',
+    },
+  );
 }
 
 /** Whether every path is put in place by itself. */
@@ -58,13 +92,16 @@ export async function rootOf(place: Pick<TreePlace, 'path'>): Promise<string> {
   });
 }
 
-/** Makes the staging directory where it is not there yet, and a new directory in it for one try. Removes those of others. */
+/** Makes the staging directory where it is not there yet, and a new directory in it for one try. Removes those of others. Throws RestoreFailed, RefusedForSafety. */
 export async function beginTry(place: TreePlace): Promise<{ readonly staging: Staging; readonly attempt: string }> {
-  const staging = await stagingOf(place);
-  await mkdir(staging.directory, { mode: 0o700 }).catch((cause: unknown) => {
-    if (codeOf(cause) !== 'EEXIST') throw unwritable(staging.directory, cause);
+  const { directory } = await stagingOf(place);
+  await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
+    if (codeOf(cause) !== 'EEXIST') throw unwritable(directory, cause);
   });
-  await writeRecord(path.join(staging.directory, PLACE), place);
+  const staging = await begunStaging(place);
+  const made = await lookAt(directory);
+  if (staging === undefined || made === undefined) throw unwritable(directory, 'it vanished');
+  await writeRecord(path.join(directory, PLACE), { ...place, inode: String(made.ino) });
   const attempt = `${randomBytes(4).toString('hex')}.partial`;
   await mkdir(path.join(staging.directory, attempt), { mode: 0o700 });
   for (const name of await readdir(staging.directory))
@@ -83,27 +120,36 @@ export async function endTry(place: TreePlace, attempt: string): Promise<void> {
 
 /** What an earlier try of this restore finished, if it did. */
 export async function finishedTry(place: TreePlace): Promise<RestoredTree | undefined> {
-  const { restored } = await stagingOf(place);
-  return (await readRecord(restored)) as RestoredTree | undefined;
+  const staging = await begunStaging(place);
+  return staging && ((await readRecord(staging.restored)) as RestoredTree | undefined);
 }
 
 /**
  * Restores under this path that were begun and neither ended nor cleaned up: for a sweep, which knows which runs live.
- * `root`: the configured path of a tree.
+ * `root`: the configured path of a tree. What no restore of this user made there is passed over.
  */
 export async function findTreeLeftOvers(root: string): Promise<TreeLeftOver[]> {
   const at = await rootOf({ path: root });
   const found: TreeLeftOver[] = [];
   for (const holder of [path.dirname(at), at]) {
     const names = await readdir(holder).catch(() => []);
-    for (const name of names.filter((each) => each.startsWith(PREFIX))) {
-      const directory = path.join(holder, name);
-      const parsed = placeSchema.safeParse(await readRecord(path.join(directory, PLACE)).catch(() => undefined));
-      // Somebody else's, or one that was killed before it held anything.
-      if (parsed.success && (await rootOf(parsed.data)) === at) found.push({ directory, place: parsed.data });
+    for (const name of names.filter((each) => each.startsWith(STAGING_PREFIX))) {
+      const place = await leftBehind(path.join(holder, name), at);
+      if (place) found.push({ directory: path.join(holder, name), place });
     }
   }
   return found;
+}
+
+/** Undefined for one of another tree or somebody else's, and one that was killed before it held anything. */
+async function leftBehind(directory: string, root: string): Promise<TreePlace | undefined> {
+  const made = await lookAt(directory);
+  if (made === undefined || !isPrivate(made)) return undefined;
+  const parsed = placeSchema.safeParse(await readRecord(path.join(directory, PLACE)).catch(() => undefined));
+  if (!parsed.success) return undefined;
+  const { inode, ...place } = parsed.data;
+  if (inode !== String(made.ino) || (await rootOf(place)) !== root) return undefined;
+  return (await stagingOf(place)).directory === directory ? place : undefined;
 }
 
 const placeSchema = z.strictObject({
@@ -113,6 +159,8 @@ const placeSchema = z.strictObject({
   id: z.string(),
   mark: z.string(),
   paths: z.array(z.string()).optional(),
+  /** Of the staging directory: a copy of it is none. */
+  inode: z.string(),
 });
 
 /** Writes a small document so that it is there as a whole or not at all, also after a power cut. */
@@ -129,14 +177,28 @@ export async function writeRecord(file: string, document: unknown): Promise<void
   await syncDirectory(path.dirname(file));
 }
 
-/** What `writeRecord` wrote; undefined where it did not. */
+/** What `writeRecord` wrote; undefined where it did not. Throws RefusedForSafety for what it did not write. */
 export async function readRecord(file: string): Promise<unknown> {
+  let written: string;
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    written = await readFile(file, 'utf8');
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw error;
   }
+  try {
+    return JSON.parse(written);
+  } catch (cause) {
+    throw recordDamaged(file, messageOf(cause), cause);
+  }
+}
+
+/** A restore's own record that cannot be gone by: what was moved, and whether, is for a person to find out. */
+export function recordDamaged(file: string, why: string, cause?: unknown): HoldfastError {
+  return new HoldfastError('RefusedForSafety', `${file}, a record of a restore that did not end, is damaged: ${why}`, {
+    advice: `Look at the tree and at what stands beside it (*_before_*), put back what is missing, and then remove ${path.dirname(file)}.`,
+    cause,
+  });
 }
 
 export async function syncDirectory(directory: string): Promise<void> {

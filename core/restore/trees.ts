@@ -161,9 +161,9 @@ export interface PlacedTree {
   readonly keptAs: readonly string[];
   /** What somebody made under the same name while it was being put in place; kept here. Usually empty. */
   readonly meanwhile: readonly string[];
-  /** Shell commands, one a line, that put back what was there before; empty where nothing was. */
+  /** Shell commands, one a line, that put back what was there before, once; empty where nothing was. */
   readonly goBack: readonly string[];
-  /** Shell commands that remove what is kept. */
+  /** Shell commands that remove what is kept, and nothing of file systems that are mounted in it. */
   readonly dropKept: readonly string[];
 }
 

@@ -189,6 +189,8 @@ async function makeUnlessThere(directory: string): Promise<void> {
 
 async function emptyAttempt(directory: string): Promise<void> {
   await guarded(directory, async () => {
+    // First of all: by its absence a reader knows why a segment is not there.
+    await rm(path.join(directory, JOURNAL_FILE), { force: true });
     for (const entry of await readdir(directory))
       await rm(path.join(directory, entry), { recursive: true, force: true });
   });

@@ -7,6 +7,15 @@ import type { Scope } from './directories.ts';
 /** Why a test that mounts a filesystem cannot run here; false where it can. */
 export const noMounts = process.getuid?.() === 0 ? false : 'only root can mount a small filesystem';
 
+/** What is mounted on a directory has to go before the directory. */
+export function lastFirst(context: Scope): Scope {
+  const releases: (() => Promise<unknown>)[] = [];
+  context.after(async () => {
+    for (const release of releases.toReversed()) await release();
+  });
+  return { after: (release) => void releases.push(release) };
+}
+
 /** Mounts a filesystem of its own on a directory for as long as the scope lasts. */
 export function mountSmallDisk(scope: Scope, directory: string, megabytes: number): { makeReadOnly(): void } {
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', directory]);

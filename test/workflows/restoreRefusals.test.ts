@@ -184,6 +184,20 @@ describe('copies that are not good', () => {
     await dropRestored(app);
   });
 
+  test('[24] an older one in place of a newest that cannot be trusted makes it degraded', async () => {
+    const made = await app.backup('shop', '--plan', 'shop', '--kind', 'database');
+    const manifests = ['local', 'near'].map((name) => fileOf(app, name, made.document.id, 'manifest.json'));
+    for (const file of manifests) await flipBit(file);
+    try {
+      const { code, document } = await restore(app, 'latest', ...shop, '--backend', 'local', 'near');
+      assert.deepEqual([code, document.state], [3, 'degraded'], JSON.stringify(document));
+      assert.match(document.plan?.findings[0]?.message ?? '', /may not be the newest/);
+      await dropRestored(app);
+    } finally {
+      for (const file of manifests) await flipBit(file);
+    }
+  });
+
   test('[24] without a good one nothing is restored', async () => {
     const made = await app.backup('shop', '--plan', 'shop', '--kind', 'database');
     await flipBit(fileOf(app, 'local', made.document.id, 'database.dump.zst.enc'));

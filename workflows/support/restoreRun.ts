@@ -175,8 +175,9 @@ function uniquely(passedOver: readonly PassedOver[]): PassedOver[] {
   );
 }
 
-function stateOf({ input, swapped, undone, done, checks, problem }: RestoreRun): RestoreState {
-  if (done) return checks.every(({ passed }) => passed) ? 'restored' : 'degraded';
+function stateOf({ input, plan, swapped, undone, done, checks, problem }: RestoreRun): RestoreState {
+  const asWished = checks.every(({ passed }) => passed) && (plan?.newer ?? []).length === 0;
+  if (done) return asWished ? 'restored' : 'degraded';
   // It could not be taken back.
   if (swapped) return 'degraded';
   if (undone) return 'undone';

@@ -226,6 +226,23 @@ test('[23] [24] a wrong key and a forged manifest restore nothing', async (conte
   assert.ok(!(await readdir(home)).includes('new'));
 });
 
+test('[24] the newest that cannot be trusted is told before the older one that is restored, with exit code 3', async (context) => {
+  const { home, copies, keys, plain, storage, manifest } = await storedShop(context);
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const newest = await storeBackup([backend], keys, plain, { id: '20261122T020000Z-7f3k9q' });
+  const key = join(copies, manifestKey(locationOf(newest)));
+  await writeFile(key, (await readFile(key, 'utf8')).replace('"kind":"full"', '"kind":"logs"'));
+  const latest = ['latest', '--source', 'shop', ...storage, '--tree', 'media', '--into'];
+  const { code, stdout, stderr } = await run(home, [...latest, join(home, 'new')]);
+  assert.equal(code, 3, stderr);
+  const told = new RegExp(`BACKUP ${manifest.id} MAY NOT BE THE NEWEST: storage: shop/\\S+${newest.id}`);
+  assert.match(stdout.split('\n')[0] ?? '', told);
+  assert.match(stderr, told);
+  const json = await run(home, [...latest, join(home, 'other'), '--json']);
+  const recovery = JSON.parse(json.stdout) as Recovery & { state: string };
+  assert.deepEqual([json.code, recovery.state, recovery.newer.length], [3, 'degraded', 1]);
+});
+
 test('what of a tree is left out makes it degraded', async (context) => {
   const { home, keys, copies, storage } = await storedShop(context);
   const tree = await temporaryDirectory(context);
@@ -280,7 +297,7 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   await killHard(killed.child);
   await killed.ended;
   await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${target.name}'`);
-  const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast'));
+  const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast-restoring'));
   assert.equal(hidden.length, 1);
   // The next one takes another backup, of what the tree is now.
   shell(tree, 'echo more > more');
@@ -298,6 +315,38 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   await untilIndexed(target.name);
   database.child.kill('SIGINT');
   assert.equal((await database.ended).code, 130);
+});
+
+test('[27] the same recovery at once is refused, and does not touch the one that came first', async (context) => {
+  const { home, storage, target, manifest, tree } = await storedShop(context, WAITING);
+  const environment = { PGPASSWORD: testPostgres().password };
+  const into = join(home, 'new');
+  const files = [manifest.id, ...storage, '--tree', 'media', '--into', into];
+  const database = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const first = start(home, [...files, ...database.slice(1)], environment);
+  await untilIndexed(target.name);
+  const again = await run(home, files);
+  assert.equal(again.code, 4, again.stderr + again.stdout);
+  assert.match(again.stderr, /Another recovery into \S+new is under way/);
+  const elsewhere = database.map((each) => each.replace(/\/postgres$/, '/template1'));
+  for (const args of [database, elsewhere]) {
+    const twice = await run(home, args, environment);
+    assert.equal(twice.code, 4, twice.stderr + twice.stdout);
+    assert.match(twice.stderr, /Another recovery into database \S+ is under way/);
+  }
+  await onServer(
+    `select pg_cancel_backend(pid) from pg_stat_activity where datname = '${target.name}' and query ~ 'CREATE INDEX'`,
+  );
+  const { code, stderr } = await first.ended;
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /canceling statement/);
+  const next = await run(home, files);
+  assert.equal(next.code, 0, next.stderr);
+  assert.equal(fingerprint(into), fingerprint(tree));
+  assert.deepEqual(
+    (await readdir(home)).filter((name) => name.startsWith('.holdfast')),
+    [],
+  );
 });
 
 async function killHard(child: ChildProcess): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { before, describe, test } from 'node:test';
 import { extractArchive } from '../../../core/files/extractArchive.ts';
+import { inspectTree } from '../../../core/files/inspectTree.ts';
 import { listArchive } from '../../../core/files/listArchive.ts';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
@@ -44,6 +45,23 @@ for (const producer of ['GNU tar', 'node-tar'] as const) {
       const { totals } = await extractArchive(Readable.from([archive]), target, { tar });
       assert.equal(totals.files, 3);
       assert.equal(fingerprint(target), fingerprint(directory));
+    });
+
+    test('what restores work in is in no archive', async (t) => {
+      const directory = await temporaryDirectory(t);
+      shell(
+        directory,
+        `mkdir -p .holdfast-restoring-media-1/tree sub/.holdfast-restoring-media-2 .holdfast
+         : > .holdfast-restoring-media-1/tree/a; : > sub/.holdfast-restoring-media-2/b; : > sub/kept; : > .holdfast/kept`,
+      );
+      const { archive, report } = await archiveTree(treeConfiguration(directory), { tar: chosen() });
+      assert.equal(report.files, 2);
+      const target = join(await temporaryDirectory(t), 'out');
+      await extractArchive(Readable.from([archive]), target, { tar });
+      const names = shell(target, 'find . -mindepth 1 | LC_ALL=C sort').trim().split('\n');
+      assert.deepEqual(names, ['./.holdfast', './.holdfast/kept', './sub', './sub/kept']);
+      const { files } = await inspectTree('media', treeConfiguration(directory));
+      assert.equal(files, 2);
     });
 
     test('[10] a file that grows and one that vanishes while read are named', async (t) => {

@@ -75,7 +75,8 @@ test('what makes no sense is refused, naming what there is', async (context) => 
   await refused({ backup: '202611' }, /More than one backup begins with/, /2026/);
   await refused({ backup: DAY[0], source: 'other' }, /is of source shop, not other/, /shop/);
   await refused({ backup: DAY[0], part: 'media' }, /has no media/, /database/);
-  await refused({ source: 'shop', part: 'media' }, /no backup of source shop with media/, /list/);
+  await refused({ source: 'shop', part: 'media' }, /no backup of source shop with media/, /hold: .*database/);
+  await refused({ source: 'shpo' }, /no backup of source shpo$/, /backups of: (other, shop|shop, other)\./);
   await refused({ source: 'shop', before: 'yesterday' }, /yesterday is no time/, /2026/);
   await refused({ source: 'shop', before: '2020-01-01' }, /from before 2020-01-01/, new RegExp(DAY[0]));
   await refused({ backup: DAY[0], before: '2026-11-20' }, /names one by its id/, /or/);
@@ -104,6 +105,42 @@ test('[24] a storage that cannot be asked and a manifest that cannot be trusted 
   await rm(pathOf(1, newest));
   await writeFile(pathOf(1, newest), '{}');
   await assert.rejects(choose({ backup: newest.id }), (error) => isHoldfastError(error, 'ManifestInvalid'));
+});
+
+test('[24] a newer backup that cannot be trusted anywhere is told apart from what is passed over', async (context) => {
+  const { choose, publish, pathOf } = await repository(context);
+  const newest = await publish('20261123T020000Z-ffffff');
+  const oldest = await publish(DAY[0]);
+  for (const index of [0, 1]) {
+    for (const made of [newest, oldest]) {
+      await rm(pathOf(index, made));
+      await writeFile(pathOf(index, made), '{}');
+    }
+    const { manifest, newer } = await choose({ source: 'shop' });
+    if (index === 0) assert.deepEqual([manifest.id, newer], [newest.id, []]);
+  }
+  const latest = await choose({ source: 'shop' });
+  assert.equal(latest.manifest.id, DAY[2]);
+  assert.deepEqual(
+    latest.newer.map(({ backend }) => backend),
+    ['copy-1', 'copy-2'],
+  );
+  for (const { reason } of latest.newer) assert.match(reason, /^shop\/\S+ffffff\/manifest.json cannot be trusted/);
+  assert.equal(latest.passedOver.length, 4);
+  assert.deepEqual((await choose({ source: 'shop', before: '2026-11-22T00:00:00Z' })).newer, []);
+  assert.deepEqual((await choose({ backup: DAY[2] })).newer, []);
+});
+
+test('[23] where no manifest of a source can be trusted, that is what is said, once', async (context) => {
+  const { copies } = await repository(context);
+  const checkingKeys = [newBackupKeys().checking];
+  await assert.rejects(chooseBackup({ wish: { source: 'shop' }, copies, checkingKeys }), (error) => {
+    assert.ok(isHoldfastError(error, 'KeyMissing'), String(error));
+    assert.match(error.message, /^None of the 4 backups of source shop can be used: copy-1: shop\/\S+ is signed by/);
+    assert.equal(error.message.split('is signed by').length, 2);
+    assert.match(error.advice ?? '', /^Add the public half/);
+    return true;
+  });
 });
 
 test('[24] a copy whose manifest is signed but another is not used', async (context) => {

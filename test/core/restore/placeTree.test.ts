@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import promises from 'node:fs/promises';
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
@@ -9,9 +9,10 @@ import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { dropTreeLeftOvers, placeTree, takeBackTree } from '../../../core/restore/placeTree.ts';
 import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import type { TreePlace } from '../../../core/restore/trees.ts';
-import { temporaryDirectory } from '../../support/directories.ts';
+import { temporaryDirectory, type Scope } from '../../support/directories.ts';
+import { lastFirst, mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
 import { fingerprint, requiredTar, shell } from '../files/trees.ts';
-import { backUpTree, placeOf } from './treeSupport.ts';
+import { adopt, backUpTree, placeOf } from './treeSupport.ts';
 
 let tar: TarProgram;
 before(async () => {
@@ -27,7 +28,7 @@ interface Scene {
 }
 
 /** A tree that was backed up, was changed since, and is restored into its staging directory. */
-async function restoredScene(context: TestContext, other: Partial<TreePlace> = {}): Promise<Scene> {
+async function restoredScene(context: Scope, other: Partial<TreePlace> = {}): Promise<Scene> {
   const path = join(await temporaryDirectory(context), 'media');
   await mkdir(path);
   shell(path, 'mkdir -p a/b; chmod 750 a; echo then > a/b/one; echo then > two; mkdir gone; echo then > gone/three');
@@ -53,14 +54,44 @@ test('a tree in place keeps what was there, says how to go back, and the command
     targets: [path],
     keptAs: [`${path}_before_r1`],
     meanwhile: [],
-    goBack: [`mv -- ${path} ${path}_undone_r1`, `mv -- ${path}_before_r1 ${path}`],
-    dropKept: [`rm -rf -- ${path}_before_r1`],
+    goBack: [`mv -T -n -- ${path} ${path}_undone_r1`, `mv -T -n -- ${path}_before_r1 ${path}`],
+    dropKept: [`rm -rf --one-file-system -- ${path}_before_r1`],
   });
   assert.deepEqual(await placeTree(place), placed);
   await dropTreeLeftOvers(place);
   assert.deepEqual(await beside(path), ['media', 'media_before_r1']);
   for (const command of placed.goBack) execFileSync('sh', ['-c', command]);
   assert.equal(fingerprint(path), now);
+});
+
+for (const paths of [undefined, ['two']])
+  test(`going back a second time changes nothing: ${paths?.join() ?? 'the whole tree'}`, async (context) => {
+    const { path, place } = await restoredScene(context, { paths });
+    const { goBack } = await placeTree(place);
+    await dropTreeLeftOvers(place);
+    execFileSync('sh', ['-ec', goBack.join('\n')]);
+    const gone = listing(dirname(path));
+    // As pasted into a shell, which goes on after a line that fails.
+    spawnSync('sh', ['-c', goBack.join('\n')]);
+    assert.equal(listing(dirname(path)), gone);
+    assert.equal(await readFile(join(path, 'two'), 'utf8'), 'now\n');
+  });
+
+test('what is kept is removed without what is mounted in it', { skip: noMounts }, async (context) => {
+  const scope = lastFirst(context);
+  const { path, place } = await restoredScene(scope);
+  const disk = join(path, 'disk');
+  await mkdir(disk);
+  mountSmallDisk(scope, disk, 4);
+  // It is unmounted where it was mounted.
+  scope.after(async () => void execFileSync('sh', ['-ec', `rm -r ${path}; mv ${path}_before_r1 ${path}`]));
+  await writeFile(join(disk, 'precious'), 'mine');
+  const placed = await placeTree(place);
+  await dropTreeLeftOvers(place);
+  // It says that it left something.
+  assert.throws(() => execFileSync('sh', ['-c', placed.dropKept.join('\n')], { stdio: 'pipe' }));
+  assert.deepEqual(await readdir(`${path}_before_r1`), ['disk']);
+  assert.equal(await readFile(join(`${path}_before_r1`, 'disk/precious'), 'utf8'), 'mine');
 });
 
 test('a tree beside what is there touches nothing of it', async (context) => {
@@ -289,6 +320,7 @@ async function assertAtEveryCall(
       await look();
       for (const name of await readdir(parent)) await rm(join(parent, name), { recursive: true });
       execFileSync('cp', ['-a', `${saved}/.`, parent]);
+      await adopt(place);
       if (outcome === 'done') return;
     }
   }

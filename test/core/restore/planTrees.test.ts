@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { before, test, type TestContext } from 'node:test';
+import { before, test } from 'node:test';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { planTrees } from '../../../core/restore/planTrees.ts';
 import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import type { PlannedTree, PlanTreesOptions } from '../../../core/restore/trees.ts';
 import { temporaryDirectory, type Scope } from '../../support/directories.ts';
-import { mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
+import { lastFirst, mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
 import { requiredTar } from '../files/trees.ts';
 import { backUpTree, placeOf, type StoredTree } from './treeSupport.ts';
 
@@ -22,15 +22,6 @@ async function scene(scope: Scope) {
   await mkdir(join(path, 'sub'), { recursive: true });
   await writeFile(join(path, 'sub/file'), Buffer.alloc(3_000_000, 1));
   return { home, path, backup: await backUpTree(scope, path, { tar }) };
-}
-
-/** What is mounted on a directory has to go before the directory. */
-function lastFirst(context: TestContext): Scope {
-  const releases: (() => Promise<unknown>)[] = [];
-  context.after(async () => {
-    for (const release of releases.toReversed()) await release();
-  });
-  return { after: (release) => void releases.push(release) };
 }
 
 async function planOne(backup: StoredTree, place: PlannedTree, other: Partial<PlanTreesOptions> = {}) {
@@ -80,6 +71,32 @@ test('[26] what stands in the way of a tree is said before anything changes', as
   assert.match(await failuresOf(placeOf(path, { mode: 'beside' })), /media_restored_r1 exists already/);
   await symlink('sub', join(path, 'link'));
   assert.match(await failuresOf(placeOf(path, { paths: ['link/file'] })), /link is a symbolic link/);
+});
+
+test('[26] trees that lie in each other are not put in place at once', async (context) => {
+  const { path, backup } = await scene(context);
+  await symlink(path, `${path}-link`);
+  const failuresOf = async (...trees: PlannedTree[]) => {
+    const plans = await planTrees({ manifest: backup.manifest, trees, tar, owners: true });
+    return plans.map(({ findings }) => findings.map(({ message }) => message).join());
+  };
+  const inner = placeOf(join(path, 'sub'), { mark: 'test/2' });
+  const together = /media .* and media .* lie in each other: they cannot be put in place at once/;
+  for (const pair of [
+    [placeOf(path), inner],
+    [inner, placeOf(path)],
+    [placeOf(path), placeOf(path, { paths: ['sub/file'] })],
+    [inner, placeOf(path, { paths: ['sub/file'] })],
+    [placeOf(`${path}-link`), inner],
+  ] as const) {
+    const [first, second] = await failuresOf(...pair);
+    assert.equal(first, '');
+    assert.match(second ?? '', together);
+  }
+  assert.deepEqual(await failuresOf(inner), ['']);
+  assert.deepEqual(await failuresOf(inner, placeOf(`${path}2`)), ['', '']);
+  const beside = { mode: 'beside' } as const;
+  assert.deepEqual(await failuresOf({ ...placeOf(path), ...beside }, { ...inner, ...beside }), ['', '']);
 });
 
 test('what a restore of the same mark has begun is no obstacle', async (context) => {

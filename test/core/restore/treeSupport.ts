@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { listArchive } from '../../../core/files/listArchive.ts';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { objectKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';
+import { stagingOf } from '../../../core/restore/stagingDirectory.ts';
 import type { TreeBackup, TreePlace } from '../../../core/restore/trees.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { temporaryDirectory, type Scope } from '../../support/directories.ts';
@@ -75,4 +76,12 @@ export async function damage({ roots, manifest }: StoredTree, copy: number): Pro
 /** A restore of the tree `media` over `path`. */
 export function placeOf(path: string, other: Partial<TreePlace> = {}): TreePlace {
   return { tree: 'media', path, mode: 'in-place', id: 'r1', mark: 'test/1', ...other };
+}
+
+/** Lets a copy of a staging directory pass for one that the restore made there. */
+export async function adopt(place: TreePlace): Promise<void> {
+  const { directory } = await stagingOf(place);
+  const file = join(directory, 'place.json');
+  const record: object = JSON.parse(await readFile(file, 'utf8'));
+  await writeFile(file, JSON.stringify({ ...record, inode: String((await stat(directory, { bigint: true })).ino) }));
 }

@@ -78,6 +78,28 @@ test('a part that outgrows an object goes on in the next, and both hashes are ri
   assert.equal(sha256, slice(0, 5));
 });
 
+test('[2] while an attempt is being removed none of its segments seems lost', async (t) => {
+  const spool = await spoolFor(t);
+  for (let round = 0; round < 20; round += 1) {
+    const attempt = await beginAttempt(spool, BACKUP);
+    const objects = Array.from({ length: 40 }, (_, index) => `database-${index}.enc`);
+    for (const object of objects) {
+      const part = attempt.openPart(() => object);
+      await part.write(Buffer.alloc(10));
+      await part.close();
+    }
+    await attempt.close();
+    const reader = await nextAttempt(spool, BACKUP, undefined, t.signal);
+    assert.equal(reader.directory, attempt.directory);
+    const removing = attempt.discard();
+    const answers = new Set<unknown>();
+    while (!answers.has('superseded'))
+      for (const object of objects) answers.add(await reader.readSegment(object, 1, Buffer.alloc(10)));
+    assert.ok(!answers.has('removed'));
+    await removing;
+  }
+});
+
 test('a reader follows the writer while it writes, and learns that an attempt was given up', async (t) => {
   const spool = await spoolFor(t);
   const first = await beginAttempt(spool, BACKUP);
