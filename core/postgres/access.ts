@@ -115,8 +115,24 @@ export async function endSession(client: Client): Promise<void> {
   patience.abort();
 }
 
+/** How often a statement_timeout of a millisecond may be faster than the statement that lifts it. */
+const TIMEOUT_ATTEMPTS = 20;
+
+/** First, because it holds for the statement that sets the others. As a startup parameter no pooler would let it through. */
+async function liftTimeout(client: Client): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query('set statement_timeout = 0');
+      return;
+    } catch (error) {
+      if (codeOf(error) !== '57014' || attempt === TIMEOUT_ATTEMPTS) throw error;
+    }
+  }
+}
+
 /** A database in SQL_ASCII can hold any bytes, and its server refuses to hand out as UTF8 what is none. */
 async function applySettings(client: Client): Promise<void> {
+  await liftTimeout(client);
   const names = Object.keys(SESSION_SETTINGS);
   await client.query(
     `select set_config(name, case when name = 'client_encoding' and getdatabaseencoding() = 'SQL_ASCII' then 'SQL_ASCII' else value end, false)
