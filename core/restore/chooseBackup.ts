@@ -68,8 +68,12 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
     const inTime = until === undefined || parseBackupId(backup).time.getTime() <= until;
     return tier !== 'pre-restore' && backup > first.manifest.id && inTime && !readElsewhere;
   });
-  const plain = ({ backend, reason }: PassedOver): PassedOver => ({ backend, reason });
   return { ...together(chosen, passedOver.map(plain)), newer: newer.map(plain) };
+}
+
+/** What is told of it, without what it may be. */
+function plain({ backend, reason }: PassedOver): PassedOver {
+  return { backend, reason };
 }
 
 interface Untrusted extends PassedOver {
