@@ -71,7 +71,6 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
   return { ...together(chosen, passedOver.map(plain)), newer: newer.map(plain) };
 }
 
-/** What is told of it, without what it may be. */
 function plain({ backend, reason }: PassedOver): PassedOver {
   return { backend, reason };
 }

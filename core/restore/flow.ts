@@ -251,7 +251,8 @@ export interface RestoreProgress {
 }
 
 /**
- * `planned`: a dry run. `restored`: done. `degraded`: done in a new database, and one of the source's checks does not pass.
+ * `planned`: a dry run. `restored`: done. `degraded`: done, and one of the source's checks does not pass
+ * in a new database, something of a tree was left out, or a newer backup cannot be trusted.
  * `undone`: it was put in place, did not pass the checks, and what was there before is back. `failed`: nothing was changed.
  */
 export type RestoreState = 'planned' | 'restored' | 'degraded' | 'undone' | 'failed';

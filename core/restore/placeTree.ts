@@ -15,7 +15,7 @@ import {
   type Staging,
 } from './stagingDirectory.ts';
 import { readJournal, type Journal, type Move } from './moveJournal.ts';
-import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
+import { missingAbove, nameBeside, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlacedTree, TreePlace } from './trees.ts';
 
 /*
@@ -126,7 +126,7 @@ async function carryOut(move: Move, place: TreePlace): Promise<void> {
   if (found === after) return;
   if ((await identityOf(staged)) !== after) throw vanished(staged);
   if (found !== null && found === before) await putAside(move);
-  else if (found !== null) await doing(live, () => rename(live, meanwhileName(live, place)));
+  else if (found !== null) await doing(live, () => rename(live, nameBeside(live, 'meanwhile', place)));
   if (before !== null && (await identityOf(keptAs)) !== before) throw vanished(keptAs);
   await doing(live, () => rename(staged, live));
 }
@@ -156,7 +156,7 @@ async function undo(move: Move, place: TreePlace): Promise<void> {
     const held = single && ((await identityOf(staged)) === after || (await hasLinked(live, staged)));
     if (!held) await doing(live, () => rename(live, staged));
   } else if (found !== null && before !== null) {
-    await doing(live, () => rename(live, meanwhileName(live, place)));
+    await doing(live, () => rename(live, nameBeside(live, 'meanwhile', place)));
   }
   if (before !== null) await doing(live, () => rename(keptAs, live));
 }
@@ -194,7 +194,7 @@ async function describePlaced(place: TreePlace, { moves }: Journal): Promise<Pla
   const replacing = moves.filter(({ before }) => before !== null);
   const meanwhile: string[] = [];
   for (const { live } of moves) {
-    const name = meanwhileName(live, place);
+    const name = nameBeside(live, 'meanwhile', place);
     if (await lookAt(name)) meanwhile.push(name);
   }
   return {
@@ -204,15 +204,11 @@ async function describePlaced(place: TreePlace, { moves }: Journal): Promise<Pla
     meanwhile,
     goBack: replacing.flatMap(({ live, keptAs }) => [
       // Given twice they change nothing: nothing is moved into a directory that is there, nor over a file.
-      `mv -T -n -- ${shellQuoted(live)} ${shellQuoted(`${live}_undone_${place.id}`)}`,
+      `mv -T -n -- ${shellQuoted(live)} ${shellQuoted(nameBeside(live, 'undone', place))}`,
       `mv -T -n -- ${shellQuoted(keptAs)} ${shellQuoted(live)}`,
     ]),
     dropKept: replacing.map(({ keptAs }) => `rm -rf --one-file-system -- ${shellQuoted(keptAs)}`),
   };
-}
-
-function meanwhileName(live: string, { id }: TreePlace): string {
-  return `${live}_meanwhile_${id}`;
 }
 
 function shellQuoted(text: string): string {

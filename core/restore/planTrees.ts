@@ -38,6 +38,7 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
       ...(await nestedFindings(place, targets, options)),
       ...(begun ? [] : await targetFindings(place, targets)),
       ...space,
+      ...(await nameFindings(place, targets)),
       ...fidelityFindings(place, options),
       ...manifestFindings(tree, part),
     ];
@@ -200,6 +201,24 @@ async function isElsewhere(root: string, live: string): Promise<boolean> {
   let directory = path.dirname(live);
   while (!(await exists(directory))) directory = path.dirname(directory);
   return (await lookAt(directory))?.dev !== (await lookAt(root))?.dev;
+}
+
+/** A file that is replaced under one name stays what it is under its others. */
+async function nameFindings(place: PlannedTree, targets: readonly TreeTarget[]): Promise<Finding[]> {
+  if (!isPartInPlace(place)) return [];
+  const root = await rootOf(place);
+  const findings: Finding[] = [];
+  for (const { live, keptAs } of targets) {
+    const found = await lookAt(live);
+    if (!found?.isFile() || found.nlink === 1n) continue;
+    findings.push(
+      warning(
+        `${live} is one of ${found.nlink} names of a file (hard links): the others keep what is in it now`,
+        `Restore them too, all at once. To find them: find ${root} -samefile ${live}, and after the restore find ${root} -samefile ${keptAs}.`,
+      ),
+    );
+  }
+  return findings;
 }
 
 const BLOCK = 4096;

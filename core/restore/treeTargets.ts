@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { HoldfastError } from '../errors.ts';
 import { treePaths } from '../files/pathSelection.ts';
@@ -20,24 +21,35 @@ const LONGEST_NAME = 255;
 /** What a restore puts where. Throws InvalidInput for paths that are none. */
 export async function targetsOf(place: TreePlace): Promise<TreeTarget[]> {
   const root = await rootOf(place);
-  if (!/^[\w-]+$/.test(place.id) || path.dirname(root) === root)
+  if (!/^[\w-]{1,64}$/.test(place.id) || path.dirname(root) === root)
     throw new HoldfastError('InvalidInput', `${place.tree} cannot be restored to ${root} as ${place.id}`, {
-      advice: 'Give the path of a directory below the root, and an id of letters, digits, - and _.',
+      advice: 'Give the path of a directory below the root, and an id of at most 64 letters, digits, - and _.',
     });
-  const named = (live: string, what: string) => {
-    const name = `${live}_${what}_${place.id}`;
-    if (Buffer.byteLength(path.basename(name)) <= LONGEST_NAME) return name;
-    throw new HoldfastError('InvalidInput', `${path.basename(name)} is too long for a name`, {
-      advice: 'Restore with a shorter id.',
-    });
-  };
   if (isPartInPlace(place))
     return treePaths(place.paths ?? []).map((within) => {
       const live = path.join(root, within);
-      return { live, keptAs: named(live, 'before'), within };
+      return { live, keptAs: nameBeside(live, 'before', place), within };
     });
-  const live = place.mode === 'beside' ? named(root, 'restored') : root;
-  return [{ live, keptAs: named(live, 'before'), within: '' }];
+  const live = place.mode === 'beside' ? nameBeside(root, 'restored', place) : root;
+  return [{ live, keptAs: nameBeside(live, 'before', place), within: '' }];
+}
+
+/**
+ * A name beside `live`: `<live>_<what>_<id>`. Where no name may be that long, as much of it as fits, and a hash of all of
+ * it: two long names that begin alike stay two.
+ */
+export function nameBeside(
+  live: string,
+  what: 'before' | 'restored' | 'meanwhile' | 'undone',
+  { id }: Pick<TreePlace, 'id'>,
+): string {
+  const name = path.basename(live);
+  const ending = `_${what}_${id}`;
+  if (Buffer.byteLength(name + ending) <= LONGEST_NAME) return live + ending;
+  const cutEnding = `_${createHash('sha256').update(name).digest('hex').slice(0, 8)}${ending}`;
+  const characters = Array.from(name);
+  while (Buffer.byteLength(characters.join('') + cutEnding) > LONGEST_NAME) characters.pop();
+  return path.join(path.dirname(live), characters.join('') + cutEnding);
 }
 
 /** The directories between the root of a tree and a path in it, from the top. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, before, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
+import { describeTree } from '../../core/restore/describeTrees.ts';
 import type { RestoreProgress } from '../../core/restore/flow.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
@@ -107,7 +108,8 @@ test('[27] files that cannot be put in place take the database back with them', 
     assert.match(String(error.cause), /_before_/);
     return true;
   });
-  await assertUntouched(app, [app.database.name], 10);
+  // The restored one is kept: an application may have written into it.
+  await assertUntouched(app, [app.database.name, `${app.database.name}_undone_${plan.id}`], 10);
   assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
   assert.equal(await readFile(join(app.trees.config, 'settings.ini'), 'utf8'), 'a = b\n');
   assert.deepEqual(await beside(), [`media_before_${plan.id}`]);
@@ -130,6 +132,26 @@ test('[26] what makes no sense is refused with exit code 2, and nothing is chang
   }
   assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
   await assertNothingUnfinished();
+});
+
+test('[28] what of a tree is left out makes the restore degraded, and it says what to do', async () => {
+  await mkdir(dirname(photo()), { recursive: true });
+  await symlink('/etc/hostname', join(app.trees.media, 'host'));
+  await promisify(execFile)('mkfifo', [join(app.trees.media, 'pipe')]);
+  // The newest backup from here on.
+  const backup = await app.backup('shop', '--accept-shrink');
+  assert.equal(backup.code, 0, JSON.stringify(backup.document));
+  const args = ['--mode', 'files', '--files', 'media', '--confirm', 'media'];
+  const { code, document } = await restore(app, 'latest', ...args);
+  assert.equal(code, 3, JSON.stringify(document));
+  assert.equal(document.state, 'degraded');
+  const told = document.trees.flatMap(describeTree).join('\n');
+  assert.match(told, /equal to the backup but for 2 entries that are left out/);
+  assert.match(told, /NOT restored: 1 symbolic links .*: host\. `holdfast restore --outside-links` restores them too/);
+  assert.match(told, /NOT restored: 1 FIFOs and devices: pipe\. Make them by hand/);
+  const withLinks = await restore(app, document.plan?.backup.id ?? '', ...args, '--outside-links');
+  assert.equal(withLinks.code, 3, JSON.stringify(withLinks.document));
+  assert.equal(await readlink(join(app.trees.media, 'host')), '/etc/hostname');
 });
 
 async function beside(): Promise<string[]> {

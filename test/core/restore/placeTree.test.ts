@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import promises from 'node:fs/promises';
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { dropTreeLeftOvers, placeTree, takeBackTree } from '../../../core/restore/placeTree.ts';
@@ -76,6 +76,28 @@ for (const paths of [undefined, ['two']])
     assert.equal(listing(dirname(path)), gone);
     assert.equal(await readFile(join(path, 'two'), 'utf8'), 'now\n');
   });
+
+test('names too long for an ending are cut, and stay apart', async (context) => {
+  const path = join(await temporaryDirectory(context), 'm'.repeat(255));
+  // As many bytes as a name may have, of characters of two bytes, that differ at their end.
+  const [one, two] = ['a', 'b'].map((end) => `${'é'.repeat(127)}${end}`) as [string, string];
+  await mkdir(path);
+  for (const name of [one, two]) await writeFile(join(path, name), 'then');
+  const backup = await backUpTree(context, path, { tar });
+  for (const name of [one, two]) await writeFile(join(path, name), `now ${name}`);
+  const files = placeOf(path, { id: '20261120_020000_7f3k9q', paths: [one, two] });
+  const tree = placeOf(path, { id: '20261120_020000_8g4k9q', mark: 'test/2' });
+  for (const place of [files, tree]) {
+    await restoreTree({ ...backup, tar, place });
+    const { keptAs, goBack } = await placeTree(place);
+    await dropTreeLeftOvers(place);
+    for (const kept of keptAs)
+      assert.ok(Buffer.byteLength(basename(kept)) <= 255 && kept.endsWith(`_before_${place.id}`));
+    assert.equal(await readFile(join(path, one), 'utf8'), 'then');
+    execFileSync('sh', ['-ec', goBack.join('\n')]);
+    for (const name of [one, two]) assert.equal(await readFile(join(path, name), 'utf8'), `now ${name}`);
+  }
+});
 
 test('what is kept is removed without what is mounted in it', { skip: noMounts }, async (context) => {
   const scope = lastFirst(context);

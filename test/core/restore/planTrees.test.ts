@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
@@ -58,7 +58,7 @@ test('[26] what stands in the way of a tree is said before anything changes', as
   assert.match(await failuresOf(placeOf(join(path, 'sub/file'))), /is no directory/);
   assert.match(await failuresOf(placeOf('/')), /cannot be restored to \//);
   assert.match(await failuresOf(placeOf(path, { id: '../x' })), /cannot be restored/);
-  assert.match(await failuresOf(placeOf(path, { id: 'x'.repeat(250) })), /too long for a name/);
+  assert.match(await failuresOf(placeOf(path, { id: 'x'.repeat(250) })), /cannot be restored/);
   assert.match(await failuresOf(placeOf(path, { paths: ['/etc/passwd'] })), /no path within a tree/);
   assert.match(await failuresOf(placeOf(join(home, 'new'), { paths: ['a'] })), /nothing to put single files into/);
   const own = { what: 'the storage local', path: join(path, 'copies') };
@@ -132,6 +132,18 @@ test('[26] mount points, small disks and read-only ones are found', { skip: noMo
   mounted.makeReadOnly();
   assert.match(await failuresOf(placeOf(join(disk, 'one'))), /may not write to/);
   assert.deepEqual(await readdir(dirname(path)), ['disk', 'media']);
+});
+
+test('a file whose other names keep what is there now is a warning', async (context) => {
+  const { path, backup } = await scene(context);
+  const file = join(path, 'sub/file');
+  const warningsOf = async (place: PlannedTree) => (await planOne(backup, place)).warnings;
+  assert.deepEqual(await warningsOf(placeOf(path, { paths: ['sub/file', 'none'] })), []);
+  await link(file, join(path, 'other'));
+  const [warning, ...more] = await warningsOf(placeOf(path, { paths: ['sub/file'] }));
+  assert.match(warning ?? '', /sub\/file is one of 2 names of a file .*: the others keep what is in it now/);
+  assert.deepEqual(more, []);
+  assert.deepEqual(await warningsOf(placeOf(path)), []);
 });
 
 test('what cannot be restored as it was is a warning', async (context) => {
