@@ -106,6 +106,9 @@ function noneFound({ source, backend }: ChooseDrillOptions['input'], passedOver:
   return new HoldfastError(
     'InvalidInput',
     `There is no backup of source ${source}${backend === undefined ? '' : ` on ${backend}`} to try out`,
-    { advice: reasons === '' ? 'Make one with `holdfast backup`.' : `Not everything could be read: ${reasons}` },
+    {
+      advice:
+        reasons === '' ? `Make one with \`holdfast backup ${source}\`.` : `Not everything could be read: ${reasons}`,
+    },
   );
 }

@@ -117,8 +117,24 @@ export async function endSession(client: Client): Promise<void> {
   patience.abort();
 }
 
+/** How often a statement_timeout of a millisecond may be faster than the statement that lifts it. */
+const TIMEOUT_ATTEMPTS = 20;
+
+/** First, because it holds for the statement that sets the others. As a startup parameter no pooler would let it through. */
+async function liftTimeout(client: Client): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query('set statement_timeout = 0');
+      return;
+    } catch (error) {
+      if (codeOf(error) !== '57014' || attempt === TIMEOUT_ATTEMPTS) throw error;
+    }
+  }
+}
+
 /** A database in SQL_ASCII can hold any bytes, and its server refuses to hand out as UTF8 what is none. */
 async function applySettings(client: Client): Promise<void> {
+  await liftTimeout(client);
   const names = Object.keys(SESSION_SETTINGS);
   await client.query(
     `select set_config(name, case when name = 'client_encoding' and getdatabaseencoding() = 'SQL_ASCII' then 'SQL_ASCII' else value end, false)
@@ -155,6 +171,9 @@ export function describeDatabase(access: DatabaseAccess): string {
   return `database ${access.name} on ${access.host}:${access.port}`;
 }
 
+const NO_ROOM =
+  'Everybody who may connect has: end sessions that are idle, or raise the CONNECTION LIMIT of database or role, or max_connections.';
+
 function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   if (cause instanceof HoldfastError || (cause instanceof Error && cause.name === 'AbortError')) return cause;
   const code = codeOf(cause) ?? '';
@@ -165,7 +184,10 @@ function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   if (/^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57P|ECONN|EPIPE)/.test(code))
     return queryError(access, 'opening a session', cause);
   return new HoldfastError('SourceUnreachable', `${what} cannot be reached: ${reasonOf(cause)}`, {
-    advice: 'Check that the server runs and that host, port and firewall let this machine through.',
+    advice:
+      code === '53300'
+        ? NO_ROOM
+        : 'Check that the server runs and that host, port and firewall let this machine through.',
     cause,
   });
 }

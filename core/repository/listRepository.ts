@@ -94,12 +94,13 @@ export interface FoundPlaces {
 
 /**
  * The same over several backends: an id or prefix means one backup only if it does so on all of them together. Throws
- * InvalidInput naming the nearest ids; the first backend's error when none could be asked.
+ * InvalidInput naming the nearest ids, of `source` where it has any; the first backend's error when none could be asked.
  */
 export async function findPlaces(
   backends: readonly { readonly name: string; readonly open: () => Promise<Backend> }[],
   idOrPrefix: string,
   signal?: AbortSignal,
+  source?: string,
 ): Promise<FoundPlaces> {
   const places = new Map<string, BackupLocation[]>();
   const silent: { name: string; error: unknown }[] = [];
@@ -112,18 +113,19 @@ export async function findPlaces(
     }
   }
   if (places.size === 0 && silent[0]) throw silent[0].error;
-  const location = onlyPlace([...places.values()].flat(), idOrPrefix);
+  const location = onlyPlace([...places.values()].flat(), idOrPrefix, source);
   const holding = [...places].filter(([, list]) => list.some(({ backup }) => backup === location.backup));
   return { location, holding: holding.map(([name]) => name), silent };
 }
 
-function onlyPlace(places: readonly BackupLocation[], idOrPrefix: string): BackupLocation {
+function onlyPlace(places: readonly BackupLocation[], idOrPrefix: string, source?: string): BackupLocation {
   const exact = places.find(({ backup }) => backup === idOrPrefix);
   if (exact) return exact;
   const begins = places.filter(({ backup }) => idOrPrefix !== '' && backup.startsWith(idOrPrefix));
   const [first] = begins;
   if (first && begins.every(({ backup }) => backup === first.backup)) return first;
-  throw noSuchBackup(idOrPrefix, [...new Set(places.map(({ backup }) => backup))]);
+  const own = places.filter((place) => begins.length === 0 && place.source === source);
+  throw noSuchBackup(idOrPrefix, [...new Set((own.length > 0 ? own : places).map(({ backup }) => backup))]);
 }
 
 /** Small objects: waiting for each in turn would take a round trip a backup. */

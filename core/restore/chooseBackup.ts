@@ -27,7 +27,7 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
   if (wish.before !== undefined)
     throw invalid('A time is for the newest backup before it; this names one by its id', 'Give an id or a time.');
   const places = copies.map(({ backend, open }) => ({ name: backend, open }));
-  const { location, holding, silent } = await findPlaces(places, id, signal);
+  const { location, holding, silent } = await findPlaces(places, id, signal, wish.source);
   const passedOver: PassedOver[] = silent.map(({ name, error }) => passOver(name, error));
   const found: Found[] = [];
   let problem: unknown;

@@ -148,7 +148,7 @@ export interface PlannedDatabase {
     readonly keptAs: string;
     /** Name under which the restored one is set aside where it was in place and does not pass the checks. */
     readonly setAsideAs: string;
-    /** It is a template, which cannot be dropped as it is. */
+    /** It is a template, or the one that was dumped was: such a one cannot be dropped as it is. */
     readonly template?: boolean;
   };
   /** As it was when it was dumped. */

@@ -37,28 +37,43 @@ export function restoreMark(taskQueue: string, source: string, id: string): stri
  * connect while the names change hands; whether or not they did, everybody may again afterwards.
  */
 export function keptDatabase(
-  { name, keptAs, template = false }: NonNullable<PlannedDatabase['replaces']>,
+  { name, keptAs, template }: NonNullable<PlannedDatabase['replaces']>,
   id: string,
 ): KeptDatabase {
   const names = [name, keptAs, databaseNameWith(name, 'restored', id)];
   const [now, old, aside] = names.map(quoteIdentifier);
   const all = names.map(quoteLiteral).join(', ');
   const each = (statement: string) =>
-    `DO $swap$ DECLARE it name; BEGIN FOR it IN SELECT datname FROM pg_database WHERE datname IN (${all}) LOOP EXECUTE format('${statement}', it); END LOOP; END $swap$;`;
+    block(
+      `DECLARE it name; BEGIN FOR it IN SELECT datname FROM pg_database WHERE datname IN (${all}) LOOP EXECUTE format('${statement}', it); END LOOP; END`,
+    );
   return {
     name: keptAs,
-    drop: `${template ? `ALTER DATABASE ${old} WITH IS_TEMPLATE false; ` : ''}${dropSql(keptAs)}`,
+    drop: dropSql(keptAs, template),
     goBack: [
       each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false'),
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${all}) AND pid <> pg_backend_pid();`,
-      `DO $swap$ BEGIN ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; EXCEPTION WHEN OTHERS THEN RAISE WARNING 'nothing was renamed: %', SQLERRM; END $swap$;`,
+      block(
+        `BEGIN ALTER DATABASE ${now} RENAME TO ${aside}; ALTER DATABASE ${old} RENAME TO ${now}; EXCEPTION WHEN OTHERS THEN RAISE WARNING 'nothing was renamed: %', SQLERRM; END`,
+      ),
       each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true'),
-      `DO $swap$ BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = ${quoteLiteral(keptAs)}) THEN RAISE EXCEPTION 'everything is as it was: see the warning above'; END IF; END $swap$;`,
+      block(
+        `BEGIN IF EXISTS (SELECT FROM pg_database WHERE datname = ${quoteLiteral(keptAs)}) THEN RAISE EXCEPTION 'everything is as it was: see the warning above'; END IF; END`,
+      ),
     ],
   };
 }
 
-/** For a session in another database of the server. */
-export function dropSql(name: string): string {
-  return `DROP DATABASE ${quoteIdentifier(name)} WITH (FORCE);`;
+/** For a session in another database of the server; statement by statement. */
+export function dropSql(name: string, template = false): string {
+  const database = quoteIdentifier(name);
+  const first = template ? `ALTER DATABASE ${database} WITH IS_TEMPLATE false; ` : '';
+  return `${first}DROP DATABASE ${database} WITH (FORCE);`;
+}
+
+/** A name may hold what would end the block. */
+function block(body: string): string {
+  let tag = '$swap$';
+  while (body.includes(tag)) tag = `$_${tag.slice(1)}`;
+  return `DO ${tag} ${body} ${tag};`;
 }

@@ -57,7 +57,7 @@ export async function planDatabase(
       server: `${server.host}:${server.port}`,
       target,
       name: inPlace ? ownName : target,
-      ...(inPlace && { replaces: replacedBy(inPlace, ownName, id) }),
+      ...(inPlace && { replaces: replacedBy(inPlace, description.inventory.database.template === true, ownName, id) }),
       bytes: manifest.database?.bytes ?? 0,
       ...facts,
       createRoles: createRoles.slice(0, MOST_ROLES),
@@ -65,9 +65,20 @@ export async function planDatabase(
       jobs: input.jobs ?? source.restore.jobs,
       mark,
     },
-    findings: [...findings, ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : [])],
+    findings: [
+      ...findings,
+      ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : []),
+      ...(input.tables && source.checks.length > 0 ? [CHECKS_LEFT_OUT] : []),
+    ],
   };
 }
+
+const CHECKS_LEFT_OUT: Finding = {
+  severity: 'warning',
+  type: 'InvalidInput',
+  message: "the source's checks are not asked: they are about the whole database, not about some tables",
+  advice: 'The tables are held against the backup all the same.',
+};
 
 /** Where nothing is in place there is nothing to swap: the database is made under its own name. */
 function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: boolean, id: string): string {
@@ -75,13 +86,13 @@ function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: bool
   return inPlace ? databaseNameWith(ownName, 'restoring', id) : ownName;
 }
 
-function replacedBy({ bytes, sessions, template }: DatabaseInPlace, name: string, id: string) {
+function replacedBy({ bytes, sessions, template }: DatabaseInPlace, dumpedTemplate: boolean, name: string, id: string) {
   return {
     name,
     bytes,
     sessions,
     keptAs: databaseNameWith(name, 'before', id),
     setAsideAs: databaseNameWith(name, 'undone', id),
-    ...(template && { template }),
+    ...((template || dumpedTemplate) && { template: true }),
   };
 }

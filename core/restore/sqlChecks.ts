@@ -16,7 +16,7 @@ const CHECK_TIMEOUT = 10 * 60_000;
 
 /**
  * Asks a restored database what the source wants to be true of it. A query that fails is a check that does not pass.
- * Nothing it does stays: it runs in a transaction that only reads and is rolled back. Throws SourceUnreachable,
+ * Nothing it does stays: it is one statement, in a transaction that only reads and is rolled back. Throws SourceUnreachable,
  * SourceRefused, and the signal's reason.
  */
 export async function runChecks(
@@ -50,14 +50,23 @@ async function runCheck(
 ): Promise<CheckOutcome> {
   try {
     await client.query(`BEGIN READ ONLY; SET LOCAL statement_timeout = ${CHECK_TIMEOUT}`);
-    const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' });
+    // The extended protocol takes one statement: a second one could leave the transaction.
+    const { rows } = await client.query<unknown[]>({
+      text: sql,
+      rowMode: 'array',
+      queryMode: 'extended',
+    } as pg.QueryArrayConfig);
     const value = rows[0]?.[0];
     if (value === true) return { name, passed: true };
     return { name, passed: false, found: rows.length === 0 ? 'no row' : String(value) };
   } catch (error) {
     if (connectionLost(error)) throw queryError(database, `the check "${name}"`, error);
-    return { name, passed: false, found: messageOf(error) };
+    return { name, passed: false, found: ofOneStatement(messageOf(error)) };
   } finally {
     await client.query('ROLLBACK').catch(() => undefined);
   }
+}
+
+function ofOneStatement(message: string): string {
+  return /multiple commands into a prepared statement/.test(message) ? `a check is one statement: ${message}` : message;
 }

@@ -21,7 +21,7 @@ import {
 } from '../support/restores.ts';
 import { seededRandom } from '../soak/random.ts';
 import { stepsOf } from '../support/runs.ts';
-import { fillSmallShop } from '../support/smallShop.ts';
+import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 import { superviseWorker, type SupervisedWorker } from '../support/supervisedWorker.ts';
 
 /** kill -9 in the middle of a restore that replaces: the database of before is in place, or the restored one. */
@@ -84,7 +84,8 @@ test(
   '[27] a pg_restore that is killed is no harm: the run goes on, or ends with everything as it was',
   PATIENCE,
   async (t) => {
-    const { app, worker } = await prepare(t);
+    // Large enough to be caught loading.
+    const { app, worker } = await prepare(t, {}, 300_000);
     const handle = await startReplacing(app, 'skip');
     const result = resultOf(handle);
     const [victim] = await until('pg_restore', async () => {
@@ -143,9 +144,10 @@ async function sweepRestores(app: Application, ...args: string[]) {
   return { swept: report.swept.map(({ folder }) => folder), kept: report.kept.map(({ folder }) => folder) };
 }
 
-async function prepare(scope: Scope, changes: object = {}): Promise<Ground> {
+async function prepare(scope: Scope, changes: object = {}, bulkyRows = 0): Promise<Ground> {
   const app = await createApplication(scope);
   await fillSmallShop(app);
+  if (bulkyRows > 0) await addBulkyTable(app.database, bulkyRows);
   Object.assign(app.settings.sources, { shop: { ...app.settings.sources['shop'], ...changes } });
   await app.save();
   const worker = await superviseWorker(app);

@@ -236,18 +236,22 @@ function always(operation: string, fault: Fault): S3Proxy['fault'] {
 
 /** Changes the largest object of the copy on the storage just before it is read for the first time. */
 function beforeReadBack(change: (body: Buffer) => Buffer): S3Proxy['fault'] {
-  let changed = false;
+  const changeObject = async (path: string) => {
+    const key = path.split('/').slice(2).join('/');
+    const body = (await app.stores.far.objects()).get(key);
+    assert.ok(body);
+    await overwrite(key, change(body));
+  };
+  let changed: Promise<void> | undefined;
   return async ({ operation, path }) => {
-    if (operation !== 'GetObject' || changed || !path.includes('/database.dump')) return undefined;
-    changed = true;
+    if (operation !== 'GetObject' || !path.includes('/database.dump')) return undefined;
+    // A request that is sent again because this one takes long must not overtake the change.
+    changed ??= changeObject(path);
     try {
-      const key = path.split('/').slice(2).join('/');
-      const body = (await app.stores.far.objects()).get(key);
-      assert.ok(body);
-      await overwrite(key, change(body));
+      await changed;
     } catch (error) {
       // The request fails and is sent again: then it has to be done.
-      changed = false;
+      changed = undefined;
       throw error;
     }
     return undefined;

@@ -11,7 +11,7 @@ import { querySession } from '../support/session.ts';
 /** Databases whose names PostgreSQL takes and careless programs do not, all of them templates. */
 
 const scope = fileScope();
-const names = { asked: `--help ü'"\\ $(id) `, elsewhere: `host=evil dbname=shop ` };
+const names = { asked: `--help ü'"\\ $swap$ $(id) `, elsewhere: `host=evil dbname=shop ` };
 let app: Application;
 
 before(async () => {

@@ -64,6 +64,11 @@ const shop = ['--source', 'shop'];
 /** Arguments, exit code and what is said. */
 const refusals: Record<string, [() => string[], number, RegExp]> = {
   'an id that is none': [() => ['20200101T000000Z-aaaaaa', ...shop], 2, /20200101T000000Z-aaaaaa.*\d{8}T\d{6}Z-/s],
+  'an id of another time: the source has its own': [
+    () => ['2099', '--source', 'catalog'],
+    2,
+    /There is no backup 2099\. Did you mean one of: \d{8}T\d{6}Z-\w{6}\? A right/,
+  ],
   'a backup of another source': [() => [backup, '--source', 'catalog'], 2, /is of source shop, not catalog/],
   'a source that is not configured': [() => ['latest', '--source', 'shopp'], 2, /no source shopp.*shop/s],
   'no source, where there are several': [() => ['latest'], 2, /Of which source.*--source/s],

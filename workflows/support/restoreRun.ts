@@ -156,7 +156,9 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     ...(database && (run.swapped || run.done) && { database: database.name }),
     trees: treeResults(run),
     ...(replaces && run.swapped && { kept: keptDatabase(replaces, id) }),
-    ...(run.setAside && { setAside: { name: run.setAside.setAsideAs, drop: dropSql(run.setAside.setAsideAs) } }),
+    ...(run.setAside && {
+      setAside: { name: run.setAside.setAsideAs, drop: dropSql(run.setAside.setAsideAs, replaces?.template) },
+    }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect, endSession } from '../../../core/postgres/access.ts';
 import { createDatabase } from '../../support/servers.ts';
 import { accessTo, comparable, dumpInto, fixtureSql, runProgram, runSql } from './support.ts';
 
@@ -146,4 +147,14 @@ test('the globals carry roles and what belongs to the database itself, for a dat
 
   const withPasswords = await dumpInto(context, accessTo(source, { rolePasswords: true }));
   assert.match(await readFile(join(withPasswords.directory, 'globals'), 'utf8'), /PASSWORD 'SCRAM-SHA-256/);
+});
+
+test('a statement_timeout of the database that ends everything at once does not end our sessions', async (context) => {
+  const source = await createDatabase(context);
+  await runSql(source, `alter database ${source.name} set statement_timeout = '1ms'`);
+  for (let count = 0; count < 5; count += 1) {
+    const client = await connect(accessTo(source));
+    await client.query('select pg_sleep(0.01)');
+    await endSession(client);
+  }
 });

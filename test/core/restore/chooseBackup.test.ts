@@ -155,3 +155,13 @@ test('[24] a copy whose manifest is signed but another is not used', async (cont
   );
   assert.match(chosen.passedOver[0]?.reason ?? '', /another than the one on copy-1/);
 });
+
+test('an id that is none is answered with those of its source', async (context) => {
+  const { choose } = await repository(context);
+  await assert.rejects(choose({ source: 'other', backup: '2099' }), {
+    message: 'There is no backup 2099',
+    advice: 'Did you mean one of: 20261122T020000Z-eeeeee?',
+  });
+  await assert.rejects(choose({ source: 'none', backup: '2099' }), { advice: new RegExp(DAY[0]) });
+  await assert.rejects(choose({ source: 'other', backup: '2026' }), { message: /^More than one backup begins/ });
+});

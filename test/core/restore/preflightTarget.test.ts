@@ -169,6 +169,17 @@ test("[26] Holdfast's own catalog and Temporal's store are never restored over",
   await refuseOwnStores(maintenance(), other.name);
 });
 
+test('a server that has no connection to give is told from one that cannot be reached', async (context) => {
+  const database = await createDatabase(context);
+  const role = await createRole(database);
+  await onServer(`alter database ${database.name} connection limit 0`);
+  await assert.rejects(refuseOwnStores({ ...role, name: 'postgres' }, database.name), {
+    type: 'SourceUnreachable',
+    message: /too many connections/,
+    advice: /CONNECTION LIMIT/,
+  });
+});
+
 test('[26] a database in place that nobody can look into may hold the catalog, and is not replaced', async (context) => {
   const { backup } = await smallBackup(context);
   const [closed, entered] = [await createDatabase(context), await createDatabase(context)];

@@ -31,6 +31,29 @@ test('a check passes when it says true, and says what came instead', async (cont
   assert.deepEqual(await runSql(database, 'select count(*)::int as count from users'), [{ count: 1 }]);
 });
 
+test('a check is one statement, and so cannot leave the transaction that only reads', async (context) => {
+  const database = await createDatabase(context);
+  await runSql(database, 'create table users (id int)');
+  const outcomes = await runChecks(accessTo(database), [
+    { name: 'two', sql: 'select true; select false' },
+    { name: 'leaves', sql: 'commit; insert into users values (1) returning true' },
+    { name: 'ends', sql: 'commit' },
+    { name: 'writes', sql: 'insert into users values (1) returning true' },
+    { name: 'one', sql: 'select true;' },
+  ]);
+  assert.deepEqual(
+    outcomes.map(({ passed, found = '' }) => [passed, found.replace(/: .*/, '')]),
+    [
+      [false, 'a check is one statement'],
+      [false, 'a check is one statement'],
+      [false, 'no row'],
+      [false, 'cannot execute INSERT in a read-only transaction'],
+      [true, ''],
+    ],
+  );
+  assert.deepEqual(await runSql(database, 'select * from users'), []);
+});
+
 test('a database that cannot be reached is no failed check', async (context) => {
   const database = await createDatabase(context);
   const checks = [{ name: 'any', sql: 'select pg_terminate_backend(pg_backend_pid())' }];
