@@ -1,3 +1,5 @@
+import { HoldfastError } from '../core/errors.ts';
+import { cutList } from '../core/postgres/identifiers.ts';
 import { readRepository, type Repository } from '../core/repository/listRepository.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
 import type { CheckingKey } from '../core/seal/keys.ts';
@@ -10,6 +12,8 @@ export interface BackendListFilter {
   readonly kind?: Manifest['kind'] | undefined;
   readonly tier?: string | undefined;
   readonly limit?: number | undefined;
+  /** False: where nothing is found, a wrong place or name was given. */
+  readonly mayBeEmpty?: boolean | undefined;
 }
 
 /** Answers with the backups on a backend, read from their manifests. Damaged manifests are shown and make it `degraded`. */
@@ -21,6 +25,8 @@ export async function listBackend(
 ): Promise<ExitCode> {
   const { source, tier, kind, limit } = filter;
   const found = await readRepository(backend, checkingKeys, { source, tier });
+  if (filter.mayBeEmpty === false && found.backups.length + found.problems.length === 0)
+    throw await nothingThere(backend, source);
   const repository: Repository = {
     backups: found.backups.filter(({ manifest }) => kind === undefined || manifest.kind === kind).slice(0, limit),
     problems: found.problems,
@@ -29,4 +35,14 @@ export async function listBackend(
     describeRepository(terminal, backend.name, repository),
   );
   return repository.problems.length === 0 ? EXIT_CODES.done : EXIT_CODES.degraded;
+}
+
+async function nothingThere(backend: Backend, source: string | undefined): Promise<HoldfastError> {
+  const names = await Array.fromAsync(backend.listDirectories(''));
+  return new HoldfastError('InvalidInput', `There is no backup${source === undefined ? '' : ` of ${source}`} there`, {
+    advice:
+      names.length === 0
+        ? 'Check the directory, or bucket and prefix: nothing lies there.'
+        : `Check the directory, or bucket and prefix: sources would be its folders, and what lies there is ${cutList(names)}.`,
+  });
 }

@@ -87,6 +87,7 @@ export async function recoverBackend(options: RecoverOptions, environment: NodeJ
     accessKeyId: environment.AWS_ACCESS_KEY_ID,
     secretAccessKey: environment.AWS_SECRET_ACCESS_KEY,
     sessionToken: environment.AWS_SESSION_TOKEN,
+    credentialNames: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment',
     concurrency: 2,
     requestTimeout: 60_000,
   });
@@ -99,7 +100,7 @@ export async function recoverCheckingKeys(
 ): Promise<CheckingKey[] | undefined> {
   const { verifyKey: files } = options;
   if (files !== undefined) {
-    return Promise.all(files.map(async (file) => loadCheckingKey((await readKeyFile(file)).toString('utf8'), file)));
+    return Promise.all(files.map(async (file) => usable(checkingKeyOf, await readKeyFile(file), file, '--verify-key')));
   }
   terminal.warn(
     'SIGNATURES ARE NOT CHECKED: anybody who could write to this storage could have made these manifests. ' +
@@ -116,7 +117,31 @@ export async function recoverOpeningKeys(options: RecoverOptions): Promise<Openi
       advice: 'Give --key FILE: the raw AES key, or the RSA private key, that the backup was encrypted to.',
     });
   }
-  return Promise.all(files.map(async (file) => openingKeyOf(await readKeyFile(file), file)));
+  return Promise.all(files.map(async (file) => usable(openingKeyOf, await readKeyFile(file), file, '--key')));
+}
+
+const WANTED = {
+  '--key': 'the raw AES key, or the RSA private key, that the backup was encrypted to',
+  '--verify-key': 'the public half of the ed25519 key that signed, in PEM',
+};
+
+/** A key that is no good here may be a good one of another kind: what is told is which kind is wanted. */
+function usable<Key>(
+  load: (content: Buffer, file: string) => Key,
+  content: Buffer,
+  file: string,
+  option: keyof typeof WANTED,
+): Key {
+  try {
+    return load(content, file);
+  } catch (cause) {
+    const message = messageOf(cause).replace(/\.$/, '');
+    throw new HoldfastError('InvalidInput', message, { advice: `${option} wants ${WANTED[option]}.`, cause });
+  }
+}
+
+function checkingKeyOf(content: Buffer, file: string): CheckingKey {
+  return loadCheckingKey(content.toString('utf8'), file);
 }
 
 const AES_KEY_BYTES = 32;

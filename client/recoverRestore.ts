@@ -56,6 +56,8 @@ export interface RecoveryMeans {
   /** Undefined: signatures are not checked. */
   readonly checkingKeys: readonly CheckingKey[] | undefined;
   readonly openingKeys: readonly OpeningKey[];
+  /** Where the copies lie, if that is on this machine: nothing is restored into there. */
+  readonly copiesIn?: string | undefined;
   readonly signal: AbortSignal;
   /** What is being done now, and how far it is. */
   readonly onProgress: (phase: string, bytes: number, totalBytes: number) => void;
@@ -198,13 +200,14 @@ async function recoverDatabase(
 async function planTree(
   { name, directory }: NonNullable<RecoveryWish['tree']>,
   { manifest }: ChosenBackup,
-  { warn }: RecoveryMeans,
+  { copiesIn, warn }: RecoveryMeans,
 ): Promise<TreePlace> {
   const at = path.resolve(directory);
   const place: TreePlace = { tree: name, path: at, mode: 'in-place', id: manifest.id, mark: `recover/${at}` };
+  const ownDirectories = copiesIn === undefined ? [] : [{ what: 'the storage', path: copiesIn }];
   // Of a try that was killed; this one begins anew.
   await dropTreeLeftOvers(place);
-  const [plan] = await planTrees({ manifest, trees: [place], tar: await findTar() });
+  const [plan] = await planTrees({ manifest, trees: [place], tar: await findTar(), ownDirectories });
   refuse(plan?.findings ?? [], warn);
   if (await isThere(at))
     throw new HoldfastError('RefusedForSafety', `${at} exists already`, {

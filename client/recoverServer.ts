@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import path from 'node:path';
 import pgpass from 'pgpass';
 import { z } from 'zod';
 import { HoldfastError, messageOf } from '../core/errors.ts';
@@ -23,8 +24,7 @@ export async function recoverServer(options: ServerOptions, environment: NodeJS.
   });
   if (!parsed.success) throw invalid(`The server cannot be used: ${z.prettifyError(parsed.error)}`);
   const server = { ...parsed.data, lockTimeout: LOCK_TIMEOUT, rolePasswords: false };
-  const password = await passwordFor(server, options, environment);
-  return { ...server, ...(password !== undefined && { password }) };
+  return { ...server, ...(await passwordFor(server, options, environment)) };
 }
 
 function given(text: string | undefined): string | undefined {
@@ -63,14 +63,35 @@ function decodedHost(url: URL | undefined): string | undefined {
   return url && decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1');
 }
 
+type Password = Pick<DatabaseAccess, 'password' | 'passwordAdvice'>;
+
 async function passwordFor(
   { host, port, user, name: database }: DatabaseAccess,
   { passwordFile }: ServerOptions,
   environment: NodeJS.ProcessEnv,
-): Promise<string | undefined> {
-  if (passwordFile !== undefined) return (await readPasswordFile(passwordFile)).replace(/\r?\n$/, '');
-  if (environment.PGPASSWORD) return environment.PGPASSWORD;
-  return new Promise((found) => pgpass({ host, port, user, database }, found));
+): Promise<Password> {
+  if (passwordFile !== undefined) {
+    const password = (await readPasswordFile(passwordFile)).replace(/\r?\n$/, '');
+    return { password, passwordAdvice: `Check the password in ${passwordFile} (--password-file).` };
+  }
+  if (environment.PGPASSWORD)
+    return { password: environment.PGPASSWORD, passwordAdvice: 'Check the password in PGPASSWORD.' };
+  const file = given(environment.PGPASSFILE) ?? path.join(environment.HOME ?? '.', '.pgpass');
+  const line = `${host}:${port}:${database}:${user}`;
+  const password = await new Promise<string | undefined>((found) => pgpass({ host, port, user, database }, found));
+  if (password !== undefined)
+    return { password, passwordAdvice: `Check the password in the line of ${file} that fits ${line}.` };
+  return { passwordAdvice: `Give it with --password-file, PGPASSWORD or PGPASSFILE: ${await whyNone(file, line)}.` };
+}
+
+/** libpq's rules: a password file that others can read is ignored. */
+async function whyNone(file: string, line: string): Promise<string> {
+  const found = await stat(file).catch((error: unknown) => messageOf(error));
+  if (typeof found === 'string') return `${file} cannot be read (${found})`;
+  if (!found.isFile()) return `${file} is no file`;
+  const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
+  if ((found.mode & 0o077) !== 0) return `${file} is ignored for its mode ${mode}, which has to be 0600`;
+  return `${file} has no line for ${line}`;
 }
 
 async function readPasswordFile(file: string): Promise<string> {

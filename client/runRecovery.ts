@@ -22,6 +22,7 @@ export async function runRecovery(terminal: Terminal, options: RecoveryOptions):
         backend,
         checkingKeys,
         openingKeys,
+        copiesIn: options.local,
         signal: terminal.interruption(),
         warn: (text) => terminal.warn(text),
         onProgress,

@@ -85,7 +85,9 @@ export function failureOfRun(error: unknown, workflowId: string): RunFailure {
     const detail: unknown = cause.details?.[0];
     const type = isErrorType(cause.type) ? cause.type : 'Unexpected';
     const advice = adviceIn(detail);
-    return { error: new HoldfastError(type, cause.message, { ...(advice && { advice }), cause: error }), detail };
+    // The Web UI shows the message alone, so there it ends with the advice and an input to copy; here the advice has its line.
+    const message = (type === 'InvalidInput' ? problemIn(detail) : undefined) ?? cause.message;
+    return { error: new HoldfastError(type, message, { ...(advice && { advice }), cause: error }), detail };
   }
   if (cause instanceof CancelledFailure) {
     return {
@@ -106,6 +108,12 @@ function adviceIn(detail: unknown): string | undefined {
     .safeParse(detail);
   if (!parsed.success) return undefined;
   return 'advice' in parsed.data ? parsed.data.advice : parsed.data.problem.advice;
+}
+
+/** What is wrong, in the run's own result; only where what to do is told there, too. */
+function problemIn(detail: unknown): string | undefined {
+  const parsed = z.object({ problem: z.object({ message: z.string(), advice: z.string() }) }).safeParse(detail);
+  return parsed.success ? parsed.data.problem.message : undefined;
 }
 
 function isErrorType(type: string | null | undefined): type is ErrorType {

@@ -29,7 +29,8 @@ function addList(recover: Command, terminal: Terminal): void {
       const { listBackend } = await import('../listBackend.ts');
       const backend = await recoverBackend(options, process.env);
       try {
-        return await listBackend(terminal, backend, await recoverCheckingKeys(options, terminal), { source });
+        const checkingKeys = await recoverCheckingKeys(options, terminal);
+        return await listBackend(terminal, backend, checkingKeys, { source, mayBeEmpty: false });
       } finally {
         backend.close();
       }

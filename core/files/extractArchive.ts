@@ -1,4 +1,5 @@
 import { chmod, chown, mkdir, readdir, utimes } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
@@ -119,8 +120,18 @@ async function unpackWithGnuTar(
   signal?.throwIfAborted();
   if (handedOver.status === 'rejected' && codeOf(handedOver.reason) !== 'ERR_STREAM_PREMATURE_CLOSE')
     throw handedOver.reason;
-  if (unpacked.status === 'rejected') throw unpacked.reason;
+  if (unpacked.status === 'rejected') throw withoutRoom(unpacked.reason, directory);
   if (handedOver.status === 'rejected') throw handedOver.reason;
+}
+
+/** tar says of every single entry that there is no room for it: once is enough. */
+function withoutRoom(error: unknown, directory: string): unknown {
+  const line = /^.*(?:No space left on device|Disk quota exceeded)$/m.exec(messageOf(error))?.[0];
+  if (line === undefined || !(error instanceof HoldfastError)) return error;
+  return new HoldfastError(error.type, `${directory} has no room for the archive: ${line}`, {
+    advice: `Make room there. Where \`df ${dirname(directory)}\` shows enough, the inodes are used up: \`df -i\` shows them.`,
+    cause: error,
+  });
 }
 
 async function unpackWithNode(

@@ -11,6 +11,8 @@ import { rootCertificates } from './rootCertificates.ts';
 export type DatabaseAccess = Omit<DatabaseConfiguration, 'password' | 'sslrootcert'> & {
   readonly password?: string | undefined;
   readonly sslrootcert?: string | undefined;
+  /** Where the password comes from, or why there is none, and what to do: for hints. Unset: from the configuration. */
+  readonly passwordAdvice?: string | undefined;
 };
 
 export const APPLICATION_NAME = 'holdfast';
@@ -177,7 +179,8 @@ function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   const code = codeOf(cause) ?? '';
   const what = `${describeDatabase(access)}, role ${access.user}`;
   const refusal = refusalAdvice(code, messageOf(cause), access);
-  if (refusal) return new HoldfastError('SourceRefused', `${what}: ${messageOf(cause)}`, { advice: refusal, cause });
+  const said = NO_PASSWORD.test(messageOf(cause)) ? 'the server wants a password, none was given' : messageOf(cause);
+  if (refusal) return new HoldfastError('SourceRefused', `${what}: ${said}`, { advice: refusal, cause });
   if (/^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57P|ECONN|EPIPE)/.test(code))
     return queryError(access, 'opening a session', cause);
   return new HoldfastError('SourceUnreachable', `${what} cannot be reached: ${reasonOf(cause)}`, {
@@ -189,9 +192,13 @@ function connectionError(access: DatabaseAccess, cause: unknown): unknown {
   });
 }
 
+/** The driver's own words. */
+const NO_PASSWORD = /password must be a non-empty string|password must be a string/;
+const PASSWORD_ADVICE =
+  'Check the password that the configuration refers to; none is taken from PGPASSWORD or ~/.pgpass.';
+
 function refusalAdvice(code: string, message: string, access: DatabaseAccess): string | undefined {
-  if (code === '28P01' || /password must be a non-empty string|password must be a string/.test(message))
-    return 'Check the password that the configuration refers to; none is taken from PGPASSWORD or ~/.pgpass.';
+  if (code === '28P01' || NO_PASSWORD.test(message)) return access.passwordAdvice ?? PASSWORD_ADVICE;
   if (code === '28000')
     return `Let role ${access.user} in: it must exist, have LOGIN, and match a line of pg_hba.conf.`;
   if (code === '3D000') return 'Check the name of the database.';

@@ -71,6 +71,7 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
   return { ...together(chosen, passedOver.map(plain)), newer: newer.map(plain) };
 }
 
+/** Without what does not go into histories. */
 function plain({ backend, reason }: PassedOver): PassedOver {
   return { backend, reason };
 }

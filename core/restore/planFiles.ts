@@ -25,6 +25,7 @@ export function wantedTrees(
   for (const tree of whole) wanted.set(tree, undefined);
   for (const path of paths) {
     const [tree = '', ...rest] = path.split('/');
+    if (tree === '') throw invalid(`${path} begins with no file tree`, 'Write TREE/PATH, e.g. media/photos/1.jpg.');
     if (rest.join('') === '') throw invalid(`${path} names no file`, 'Write TREE/PATH, e.g. media/photos/1.jpg.');
     if (whole.includes(tree)) throw invalid(`Tree ${tree} is wanted whole and in parts`, 'Leave one of them out.');
     wanted.set(tree, [...(wanted.get(tree) ?? []), rest.join('/')]);
@@ -34,8 +35,8 @@ export function wantedTrees(
   for (const tree of wanted.keys())
     if (!known.includes(tree))
       throw invalid(
-        `Source ${source} has no file tree ${tree}${didYouMean(tree, known)}`,
-        known.length === 0 ? 'It has none at all.' : `It has: ${known.join(', ')}.`,
+        `Source ${source} has no file tree ${tree}`,
+        known.length === 0 ? 'It has none at all.' : `It has: ${known.join(', ')}${didYouMean(tree, known)}`,
       );
   return wanted;
 }

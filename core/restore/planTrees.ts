@@ -131,7 +131,7 @@ async function ownFindings(place: PlannedTree, { ownDirectories = [] }: PlanTree
         failure(
           'RefusedForSafety',
           `${own.what} in ${own.path} and the tree in ${root} are not apart`,
-          'Restore beside the tree and put it in place by hand.',
+          'Restore it to somewhere else, and put it in place by hand.',
         ),
       );
   return findings;
@@ -162,7 +162,11 @@ async function nestedFindings(
 
 /** Without symbolic links, as far as it is there. */
 async function realOf(file: string): Promise<string> {
-  return realpath(file).catch(() => path.resolve(file));
+  const whole = path.resolve(file);
+  const above = path.dirname(whole);
+  return realpath(whole).catch(async () =>
+    above === whole ? whole : path.join(await realOf(above), path.basename(whole)),
+  );
 }
 
 function overlap(one: string, other: string): boolean {

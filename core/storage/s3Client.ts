@@ -108,6 +108,7 @@ export async function request<Result>(
       key: s3.prefix + key,
       retryAfter: retry.quietFor(),
       renewable: credentials.renewable,
+      credentialNames: credentials.names,
     });
   }
 }

@@ -10,6 +10,8 @@ export interface CredentialSource {
   readonly provider: AwsCredentialIdentityProvider;
   /** Whether there is somewhere to find others. */
   readonly renewable: boolean;
+  /** As in S3BackendSettings. */
+  readonly names?: string | undefined;
   /** Changes whenever others have taken the place of those before. */
   generation(): number;
   /**
@@ -22,9 +24,11 @@ export interface CredentialSource {
 /** Throws InvalidConfiguration for half a pair. */
 export function credentialSource(backend: string, settings: S3BackendSettings): CredentialSource {
   const given = givenIdentity(backend, settings);
-  if (given === undefined) return chainSource();
+  const names = settings.credentialNames;
+  if (given === undefined) return { ...chainSource(), names };
   const { renewCredentials } = settings;
-  return sourceOf(async () => given, renewCredentials && (async () => identityOf(await renewCredentials())));
+  const renew = renewCredentials && (async () => identityOf(await renewCredentials()));
+  return { ...sourceOf(async () => given, renew), names };
 }
 
 /**

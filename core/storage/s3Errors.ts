@@ -12,6 +12,8 @@ export interface S3Action {
   readonly retryAfter?: number;
   /** Whether the credentials are somewhere where they can be replaced. */
   readonly renewable?: boolean;
+  /** Where access key id and secret are set, for hints. Unset: in the configuration of the backend. */
+  readonly credentialNames?: string | undefined;
 }
 
 interface Meaning {
@@ -95,11 +97,11 @@ const MEANINGS: Readonly<Record<string, (doing: S3Action) => Meaning>> = {
     what: 'the upload is gone, aborted or completed by somebody',
     advice: 'It begins anew on the next attempt.',
   }),
-  InvalidAccessKeyId: () => wrongKey('the access key id is not known there'),
-  InvalidAccessKey: () => wrongKey('the access key id is not known there'),
+  InvalidAccessKeyId: (doing) => wrongKey('the access key id is not known there', doing),
+  InvalidAccessKey: (doing) => wrongKey('the access key id is not known there', doing),
   // versitygw's name for it.
-  XAdminUserNotFound: () => wrongKey('the access key id is not known there'),
-  SignatureDoesNotMatch: () => wrongKey('the secret access key does not fit the access key id'),
+  XAdminUserNotFound: (doing) => wrongKey('the access key id is not known there', doing),
+  SignatureDoesNotMatch: (doing) => wrongKey('the secret access key does not fit the access key id', doing),
   AuthorizationHeaderMalformed: () => ({
     type: 'BackendRefused',
     what: 'the bucket is in another region',
@@ -118,10 +120,10 @@ const MEANINGS: Readonly<Record<string, (doing: S3Action) => Meaning>> = {
   ExpiredTokenException: expired,
   TokenRefreshRequired: expired,
   InvalidToken: expired,
-  CredentialsProviderError: () => ({
+  CredentialsProviderError: (doing) => ({
     type: 'BackendRefused',
     what: 'no credentials were found',
-    advice: 'Set accessKeyId and secretAccessKey of the backend, or provide the default AWS credential chain.',
+    advice: `Set ${namesOf(doing)}, or provide the default AWS credential chain.`,
   }),
   RequestTimeTooSkewed: clockWrong,
   RequestExpired: clockWrong,
@@ -206,8 +208,12 @@ function meaningOf(error: unknown, doing: S3Action): Meaning {
   };
 }
 
-function wrongKey(what: string): Meaning {
-  return { type: 'BackendRefused', what, advice: 'Check accessKeyId and secretAccessKey of the backend.' };
+function wrongKey(what: string, doing: S3Action): Meaning {
+  return { type: 'BackendRefused', what, advice: `Check ${namesOf(doing)}.` };
+}
+
+function namesOf({ credentialNames = 'accessKeyId and secretAccessKey of the backend' }: S3Action): string {
+  return credentialNames;
 }
 
 function denied(): Meaning {

@@ -13,6 +13,8 @@ export interface S3Credentials {
 export interface S3BackendSettings extends Omit<S3BackendConfiguration, keyof S3Credentials>, S3Credentials {
   /** Reads the secrets again, where they can have changed since. */
   readonly renewCredentials?: (() => Promise<S3Credentials>) | undefined;
+  /** Where access key id and secret are set, for hints. Unset: in the configuration of the backend. */
+  readonly credentialNames?: string | undefined;
 }
 
 /** How one service differs from the others, on the wire. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { freePort } from '../../core/tools/freePort.ts';
@@ -19,6 +19,8 @@ let worker: RunningWorker;
 before(async () => {
   ground = await createGround(scope);
   worker = await ground.app.startWorker();
+  // An archive holds its contents under this name: it comes first.
+  await link(photo(), join(ground.app.trees.media, 'photos', 'a-name-before.jpg'));
   const { code, document } = await ground.app.backup('shop');
   assert.equal(code, 0, JSON.stringify(document));
   ground.settings['BEFORE'] = new Date().toISOString();
@@ -85,6 +87,8 @@ test('One table', async () => {
 
 test('One file', async () => {
   await writeFile(photo(), 'spoilt');
+  const { code, document } = await ground.app.backup('shop');
+  assert.equal(code, 0, JSON.stringify(document));
   await follow('One file');
   assert.equal(await readFile(photo(), 'utf8'), 'a photo');
   assert.equal((await stat(photo())).mode & 0o777, 0o640);

@@ -23,7 +23,7 @@ export function invalidInput(
   example: string,
   ...details: unknown[]
 ): ApplicationFailure {
-  const sentences = [problem, advice].flatMap((text) => text?.replace(/[^.?!]$/, '$&.') ?? []);
+  const sentences = [problem, advice].flatMap((text) => text?.replace(/[^.?]$/, '$&.') ?? []);
   const message = `${sentences.join(' ')} A right input is ${example}`;
   return ApplicationFailure.nonRetryable(message, 'InvalidInput', ...details);
 }

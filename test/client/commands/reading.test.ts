@@ -262,10 +262,13 @@ test('[25] recover lists and extracts with a storage and a key alone, from a dir
   for (const [index, storage] of storages.entries()) {
     const listed = await recover('list', ...storage, '--verify-key', join(home, 'sign.pub.pem'));
     assert.match(listed, new RegExp(manifest.id));
+    await assert.rejects(recover('list', 'shpo', ...storage), /code 2.*no backup of shpo there.*lies there is shop/s);
     const dump = join(empty, `${index}.dump`);
     await recover('extract', manifest.id, ...storage, '--key', join(home, 'ops.key'), '-o', dump);
     assert.ok((await readFile(dump)).equals(dumpOf(parts)));
   }
+  const bare = await temporaryDirectory(t);
+  await assert.rejects(recover('list', '--local', bare), /code 2.*There is no backup there.*nothing lies there/s);
   // Node keeps compiled code in the cache directory; nothing of a backup goes there.
   const left = (await readdir(empty)).filter((name) => name !== '.cache');
   assert.deepEqual(left.toSorted(), ['0.dump', '1.dump']);

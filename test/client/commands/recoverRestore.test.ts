@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { Recovery } from '../../../client/recoverRestore.ts';
 import type { ErrorReport } from '../../../client/terminal.ts';
 import { manifestKey } from '../../../core/repository/layout.ts';
@@ -11,72 +11,14 @@ import { locationOf } from '../../../core/repository/location.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { openS3Backend } from '../../../core/storage/s3.ts';
 import { fingerprint, shell } from '../../core/files/trees.ts';
-import { accessTo, dumpInto, runProgram, runSql } from '../../core/postgres/support.ts';
-import { newTarget, onServer } from '../../core/restore/support.ts';
-import { archiveDirectory, storeBackup, writeBackupKeys, type PlainPart } from '../../core/repository/storedBackup.ts';
+import { runProgram, runSql } from '../../core/postgres/support.ts';
+import { onServer } from '../../core/restore/support.ts';
+import { archiveDirectory, storeBackup, type PlainPart } from '../../core/repository/storedBackup.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { descendantsOf, until } from '../../support/processes.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
-import { createBucket, createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
-
-const SHOP = `create table customers (id int primary key, name text);
-  insert into customers select i, md5(i::text) from generate_series(1, 3000) i;
-  create table orders (id serial primary key, customer int references customers);
-  insert into orders (customer) select 1 + i % 3000 from generate_series(1, 5000) i; create index on orders (customer)`;
-const TREE = `mkdir -p photos/2026; head -c 200000 /dev/urandom > photos/2026/a.jpg; ln -s a.jpg photos/2026/b.jpg
-  chmod 2750 photos; touch -d '2020-01-02 03:04:05.5' photos/2026`;
-
-/** A backup of a database and a tree in a directory, and the keys it needs in files. */
-async function storedShop(context: TestContext, sql = SHOP) {
-  const home = await temporaryDirectory(context);
-  const copies = await temporaryDirectory(context);
-  const tree = join(await temporaryDirectory(context), 'media');
-  await mkdir(tree);
-  shell(tree, TREE);
-  const database = await createDatabase(context);
-  await runSql(database, sql.replaceAll('SOURCE', database.name));
-  const { directory, parts } = await dumpInto(context, accessTo(database));
-  const plain: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
-  for (const part of parts) {
-    const format = part === 'inventory' ? 'json' : part === 'globals' ? 'sql' : 'pg_dump-custom';
-    plain.push({ part, format, bytes: await readFile(join(directory, part)) });
-  }
-  const keys = await writeBackupKeys(home);
-  const manifest = await storeBackup([openLocalBackend('storage', { type: 'local', path: copies })], keys, plain);
-  const storage = ['--local', copies, '--verify-key', join(home, 'sign.pub.pem'), '--key', join(home, 'ops.key')];
-  return { home, copies, tree, database, keys, plain, manifest, storage, target: await newTarget(context) };
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** A process of its own in an empty directory, with nothing in its environment but what is given. */
-function start(home: string, args: readonly string[], environment: Record<string, string> = {}) {
-  const child = spawn(
-    process.execPath,
-    [new URL('../../../client/bin.js', import.meta.url).pathname, 'recover', 'restore', ...args],
-    { cwd: home, env: { PATH: `${testPostgres().binDirectory}:/usr/bin:/bin`, HOME: home, ...environment } },
-  );
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
-  return { child, ended };
-}
-
-const run = (home: string, args: readonly string[], environment?: Record<string, string>) =>
-  start(home, args, environment).ended;
-
-/** The server's address without its password. */
-function serverUrl(): string {
-  const { host, port, user } = testPostgres();
-  return `postgresql://${encodeURIComponent(user)}@${encodeURIComponent(host)}:${port}/postgres`;
-}
+import { createBucket, testPostgres, type TestDatabase } from '../../support/servers.ts';
+import { run, serverUrl, start, storedShop } from './recovering.ts';
 
 async function countOf(database: TestDatabase, table: string): Promise<string> {
   return (await runProgram(database, 'psql', ['-Atc', `select count(*) from ${table}`])).trim();
@@ -160,7 +102,9 @@ test('[25] one table from a bucket, the password from libpq’s file, is told fo
 });
 
 test('[26] what stands in the way is refused before anything is made, with its exit code', async (context) => {
-  const { home, storage, target, database, manifest } = await storedShop(context);
+  const { home, copies, storage, target, database, manifest } = await storedShop(context);
+  await symlink(copies, join(home, 'link'));
+  const inStorage = await readdir(copies);
   const { password } = testPostgres();
   const before = await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1');
   const server = ['--database-url', serverUrl()];
@@ -172,6 +116,12 @@ test('[26] what stands in the way is refused before anything is made, with its e
     [[manifest.id, '--tree', 'database', '--into', join(home, 'new')], 2, /no file tree/],
     [[manifest.id, '--tree', 'media', '--into', join(home, 'a/b')], 2, /a does not exist/],
     [['20991231T235959Z-zzzzzz', ...into], 2, /20991231T235959Z-zzzzzz/],
+    [[manifest.id, '--tree', 'media', '--into', join(copies, 'new')], 4, /storage in \S+ and the tree in .* not apart/],
+    [
+      [manifest.id, '--tree', 'media', '--into', join(home, 'link/new')],
+      4,
+      /storage in \S+ and the tree in .* not apart/,
+    ],
     [['latest', ...into], 2, /of which source/],
     [['latest', '--source', 'shop', '--before', '2001-01-01T00:00:00Z', ...into], 2, /before 2001/],
     [[manifest.id, '--source', 'other', ...into], 2, /of source shop, not other/],
@@ -189,7 +139,11 @@ test('[26] what stands in the way is refused before anything is made, with its e
     assert.doesNotMatch(ended.stdout + ended.stderr, /secret/);
   }
   assert.deepEqual(await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1'), before);
-  assert.deepEqual(await readdir(home).then((names) => names.filter((name) => !/^\.cache$|key|pem/.test(name))), []);
+  assert.deepEqual(
+    await readdir(home).then((names) => names.filter((name) => !/^\.cache$|key|pem|link/.test(name))),
+    [],
+  );
+  assert.deepEqual(await readdir(copies), inStorage);
 });
 
 test('[7] missing roles are named, and created where that is asked for', async (context) => {
