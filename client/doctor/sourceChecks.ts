@@ -1,5 +1,6 @@
 import { databaseAccess } from '../../core/config/open.ts';
-import type { Configuration, DatabaseConfiguration, FileTreeConfiguration } from '../../core/config/schema.ts';
+import type { Configuration } from '../../core/config/schema.ts';
+import type { DatabaseConfiguration, FileTreeConfiguration } from '../../core/config/sourceSchema.ts';
 import { inspectTree } from '../../core/files/inspectTree.ts';
 import { inspectDatabase } from '../../core/postgres/preflight.ts';
 import { formatBytes, formatCount } from '../../core/format.ts';

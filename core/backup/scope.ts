@@ -1,4 +1,5 @@
-import type { FileTreeConfiguration, SourceConfiguration } from '../config/schema.ts';
+import type { SourceConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import type { BackupKind } from '../config/words.ts';
 
 /** Whether a backup of this kind holds the source's database. */

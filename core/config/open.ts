@@ -17,14 +17,9 @@ import type { Backend } from '../storage/backend.ts';
 import { openBackend, type BackendSettings } from '../storage/openBackend.ts';
 import type { LookUpLearned } from '../catalog/probes.ts';
 import { didYouMean } from './nearest.ts';
-import type {
-  BackendConfiguration,
-  Configuration,
-  DatabaseConfiguration,
-  KeyConfiguration,
-  SecretReference,
-  SourceConfiguration,
-} from './schema.ts';
+import type { BackendConfiguration, Configuration, KeyConfiguration, SourceConfiguration } from './schema.ts';
+import type { SecretReference } from './schemaParts.ts';
+import type { DatabaseConfiguration } from './sourceSchema.ts';
 import { resolveSecret } from './secret.ts';
 
 /*

@@ -1,11 +1,7 @@
 import { resolve } from 'node:path';
-import type {
-  BackendConfiguration,
-  Configuration,
-  DrillConfiguration,
-  SecretReference,
-  SourceConfiguration,
-} from './schema.ts';
+import type { BackendConfiguration, Configuration, SourceConfiguration } from './schema.ts';
+import type { SecretReference } from './schemaParts.ts';
+import type { DrillConfiguration } from './sourceSchema.ts';
 
 type WithPaths = Partial<Pick<Configuration, 'catalog' | 'temporal'>> & {
   readonly spool: Configuration['spool'] | undefined;

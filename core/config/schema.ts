@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { localBackend, s3Backend } from './backendSchema.ts';
 import { cronExpression, timeZone } from './cron.ts';
+import { name, secretReference, someTime } from './schemaParts.ts';
+import { source } from './sourceSchema.ts';
 import { byteSize, duration, percentage } from './units.ts';
 import { BACKUP_KINDS, TIERS } from './words.ts';
 
@@ -7,40 +10,6 @@ import { BACKUP_KINDS, TIERS } from './words.ts';
  * The shape of holdfast.yaml. Every key's description is its documentation: docs/configuration.md and the editors' JSON
  * Schema are generated from here.
  */
-
-const name = z
-  .string()
-  .regex(
-    /^[a-z0-9][a-z0-9_-]{0,62}$/,
-    'expected lower-case letters, digits, - and _, starting with a letter or digit, at most 63',
-  );
-
-/** A duration where none at all would mean something else than a very short one. */
-const someTime = duration.refine((milliseconds) => milliseconds > 0, 'expected more than no time at all');
-
-/** A secret by reference. A literal is refused before it can spread. */
-export const secretReference = z.union(
-  [
-    z.strictObject({
-      env: z
-        .string()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable')
-        .describe('Name of the environment variable that holds the value.'),
-    }),
-    z.strictObject({
-      file: z
-        .string()
-        .min(1)
-        .describe('Path of a file that holds the value, absolute or from the folder of holdfast.yaml.'),
-    }),
-  ],
-  {
-    error: ({ input }) =>
-      typeof input === 'object'
-        ? 'expected { env: NAME } or { file: PATH }'
-        : 'a secret is never written into the configuration itself; expected { env: NAME } or { file: PATH }',
-  },
-);
 
 const catalog = z.strictObject({
   url: secretReference.describe(
@@ -122,195 +91,6 @@ const keys = z.discriminatedUnion('type', [
       .describe('PEM public key. Checks manifests; needed only where the private key is not.'),
   }),
 ]);
-
-const bandwidth = byteSize
-  .refine((bytes) => bytes > 0, 'expected at least 1 byte a second; leave it out for no limit')
-  .optional()
-  .describe('Most bytes a second to send to it, over all runs of a worker, on average. Unset: as fast as it goes.');
-
-const localBackend = z.strictObject({
-  type: z.literal('local').describe('A directory.'),
-  path: z
-    .string()
-    .min(1)
-    .describe(
-      'Directory that holds the copies, absolute or from the folder of holdfast.yaml. It must exist: a missing mount is not created over.',
-    ),
-  bandwidth,
-});
-
-const s3Backend = z.strictObject({
-  type: z.literal('s3').describe('A bucket of an S3-compatible service.'),
-  provider: z.enum(['aws', 'r2', 'b2', 'generic']).default('generic').describe('Whose rules the service follows.'),
-  bucket: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{2,254}$/, 'expected the name of a bucket')
-    .describe('Name of the bucket. It must exist.'),
-  prefix: z
-    .string()
-    .regex(
-      /^$|^(?!\.{1,2}(\/|$))[^/\\\s]+(\/(?!\.{1,2}(\/|$))[^/\\\s]+)*$/,
-      'expected path elements joined by /, without one at the beginning or end',
-    )
-    .default('')
-    .describe('Key prefix inside the bucket.'),
-  region: z.string().optional().describe('Region. Needed for aws and b2; `auto` for r2.'),
-  endpoint: z
-    .url({ protocol: /^https?$/, error: 'expected an address such as https://s3.example.com' })
-    .refine((text) => (URL.parse(text)?.username ?? '') === '', {
-      error:
-        'expected an address without a user name or password; credentials belong into accessKeyId and secretAccessKey',
-    })
-    .optional()
-    .describe('Address of the service. Needed for generic; follows from region or account for the others.'),
-  accountId: z.string().optional().describe('Cloudflare account id, for r2.'),
-  pathStyle: z
-    .boolean()
-    .optional()
-    .describe('Put the bucket into the path rather than the host name. Default true for generic.'),
-  accessKeyId: secretReference.optional().describe('Access key id. Unset: the default AWS credential chain.'),
-  secretAccessKey: secretReference.optional().describe('Secret access key.'),
-  sessionToken: secretReference.optional().describe('Session token of temporary credentials.'),
-  storageClass: z.string().optional().describe('Storage class of new objects, e.g. STANDARD_IA.'),
-  serverSideEncryption: z
-    .enum(['AES256', 'aws:kms'])
-    .optional()
-    .describe("Ask the service to encrypt at rest too, on top of Holdfast's own seal."),
-  checksum: z
-    .enum(['sha256', 'md5', 'none'])
-    .optional()
-    .describe(
-      "Integrity header sent with each body. Unset: what `holdfast storage probe --save` found, else the provider's.",
-    ),
-  conditionalPut: z
-    .enum(['yes', 'no', 'maybe'])
-    .optional()
-    .describe(
-      "Whether the service keeps `If-None-Match` on a put; `maybe` looks before too. Unset: what `holdfast storage probe --save` found, else the provider's.",
-    ),
-  concurrency: z.int().min(1).max(16).default(2).describe('Segments in flight at once.'),
-  requestTimeout: someTime
-    .prefault('60s')
-    .describe('A request without any progress for this long is given up and tried again.'),
-  bandwidth,
-});
-
-const database = z.strictObject({
-  host: z.string().default('localhost').describe('Host name, or the directory of a Unix socket.'),
-  port: z.int().min(1).max(65535).default(5432).describe('Port.'),
-  name: z.string().min(1).describe('Name of the database.'),
-  user: z.string().min(1).describe('Role that reads it.'),
-  password: secretReference.optional().describe('Its password. Unset: whatever pg_hba.conf allows without.'),
-  sslmode: z
-    .enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])
-    .default('prefer')
-    .describe('TLS towards the server, as in libpq.'),
-  sslrootcert: z
-    .string()
-    .optional()
-    .describe(
-      'Path of the CA certificate for verify-ca and verify-full, absolute or from the folder of holdfast.yaml.',
-    ),
-  lockTimeout: someTime
-    .prefault('60s')
-    .describe('How long to wait for a table lock before giving up and naming the holder.'),
-  rolePasswords: z.boolean().default(false).describe('Keep password hashes in the globals part. Needs a superuser.'),
-});
-
-const fileTree = z.strictObject({
-  path: z.string().startsWith('/', 'expected an absolute path').describe('Root of the tree.'),
-  exclude: z
-    .array(z.string().min(1))
-    .default([])
-    .describe('Patterns left out, as in `tar --exclude`, relative to the root; `.holdfast-restoring-*` is, always.'),
-  minimumFiles: z
-    .int()
-    .min(0)
-    .default(1)
-    .describe('Fewer regular files than this fail the backup: an unmounted tree is empty.'),
-  minimumBytes: byteSize.prefault(0).describe('Fewer bytes than this fail the backup.'),
-  onUnreadable: z
-    .enum(['record', 'fail'])
-    .default('record')
-    .describe('What an unreadable file does: recorded in the manifest, or fails the backup.'),
-  onChanged: z
-    .enum(['record', 'fail'])
-    .default('record')
-    .describe('What a file that changed or vanished while being read does.'),
-});
-
-const { name: _name, rolePasswords: _rolePasswords, user, ...serverShape } = database.shape;
-
-const restore = z.strictObject({
-  approval: z
-    .enum(['required', 'not-needed'])
-    .default('not-needed')
-    .describe(
-      'Whether every restore waits for the Update `approve`. Where it is not needed, a restore that replaces something waits for it too, unless its `confirm` names what is replaced.',
-    ),
-  timeout: someTime
-    .prefault('24h')
-    .describe('How long a restore waits to be approved. Then it ends, and nothing was changed.'),
-  user: user.optional().describe("Role that creates databases and renames them. Unset: the database's."),
-  password: secretReference.optional().describe('Its password.'),
-  maintenanceDatabase: z
-    .string()
-    .min(1)
-    .default('postgres')
-    .describe('Database to connect to where the one in question may be missing or is being renamed.'),
-  jobs: z
-    .int()
-    .min(1)
-    .max(32)
-    .default(2)
-    .describe('Programs side by side: for the rows of a backup made with jobs, for indexes and statistics.'),
-});
-
-const drillUser = user.describe('Role that creates the scratch databases, and drops them.');
-const drill = z.strictObject({
-  server: z
-    .strictObject({ ...serverShape, user: drillUser, maintenanceDatabase: restore.shape.maintenanceDatabase })
-    .optional()
-    .describe(
-      "Server on which drills make their scratch databases. Unset: the source's own, with the role of `restore`.",
-    ),
-  onSourceServer: z
-    .boolean()
-    .default(true)
-    .describe("Whether drills may use the source's own server where no other one is named."),
-  directory: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'Directory in which file trees are unpacked for a drill, absolute or from the folder of holdfast.yaml. Unset: next to the spool.',
-    ),
-});
-
-const check = z.strictObject({
-  name: z.string().min(1).max(200).describe('What it is about, for reports.'),
-  sql: z.string().min(1).describe('A query. It passes when the first column of its first row is true.'),
-});
-
-const source = z
-  .strictObject({
-    database: database.optional().describe('The PostgreSQL database.'),
-    files: z.record(name, fileTree).default({}).describe('File trees by name, e.g. media, logs, config.'),
-    environment: z
-      .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable'))
-      .default([])
-      .describe('Environment variables the application needs: names are recorded, never values.'),
-    checks: z
-      .array(check)
-      .default([])
-      .describe('Queries that tell whether the application could live on a restored database.'),
-    restore: restore.prefault({}).describe('How this source is restored.'),
-    drill: drill.prefault({}).describe('Where its backups are tried out.'),
-  })
-  .refine(
-    (value) => value.database !== undefined || Object.keys(value.files).length > 0,
-    'expected a database, files, or both',
-  );
 
 const compression = z.discriminatedUnion('type', [
   z.strictObject({
@@ -413,18 +193,12 @@ export const configurationSchema = z.strictObject({
     .describe('Jobs that look after what there is. `holdfast schedules apply` puts them into Temporal.'),
 });
 
-export type SecretReference = z.infer<typeof secretReference>;
 export type Configuration = z.infer<typeof configurationSchema>;
 export type KeyConfiguration = Configuration['keys'][string];
 export type BackendConfiguration = Configuration['backends'][string];
 export type LocalBackendConfiguration = z.infer<typeof localBackend>;
 export type S3BackendConfiguration = z.infer<typeof s3Backend>;
 export type SourceConfiguration = Configuration['sources'][string];
-export type DatabaseConfiguration = z.infer<typeof database>;
-export type RestoreConfiguration = z.infer<typeof restore>;
-export type DrillConfiguration = z.infer<typeof drill>;
-export type CheckConfiguration = z.infer<typeof check>;
-export type FileTreeConfiguration = z.infer<typeof fileTree>;
 export type PlanConfiguration = Configuration['plans'][string];
 export type Compression = z.infer<typeof compression>;
 export type Floors = z.infer<typeof floors>;

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
-import type { SecretReference } from './schema.ts';
+import type { SecretReference } from './schemaParts.ts';
 
 /** Owner may read and write, the group may read: what a key file should allow at most. */
 const MODE_AT_MOST = 0o640;

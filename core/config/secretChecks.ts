@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.ts';
 import { formatPath, type ConfigurationIssue, type IssuePath } from './issue.ts';
-import { secretReference, type Configuration, type SecretReference } from './schema.ts';
+import type { Configuration } from './schema.ts';
+import { secretReference, type SecretReference } from './schemaParts.ts';
 import { resolveSecret } from './secret.ts';
 
 /** Every secret of the configuration that cannot be had on this host, or lies in a file that too many can read. */

@@ -1,4 +1,4 @@
-import type { CheckConfiguration } from '../config/schema.ts';
+import type { CheckConfiguration } from '../config/sourceSchema.ts';
 import { HoldfastError } from '../errors.ts';
 import type { ClientPrograms } from '../postgres/clients.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';

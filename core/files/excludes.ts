@@ -1,4 +1,4 @@
-import type { FileTreeConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { HoldfastError } from '../errors.ts';
 
 /** What the names of the directories begin with in which restores work, beside a tree or in it. */

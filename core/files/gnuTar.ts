@@ -1,4 +1,4 @@
-import type { FileTreeConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { startProducer } from '../process/childProcess.ts';
 import { excludeArguments, excludedOf } from './excludes.ts';
 import type { TarProgram } from './tarProgram.ts';

@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises';
-import type { FileTreeConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { codeOf, isHoldfastError, type HoldfastError } from '../errors.ts';
 import { excludedOf } from './excludes.ts';
 import { createPathCollector } from './paths.ts';

@@ -5,7 +5,7 @@ import { open, readlink, type FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Header, Pax, type HeaderData } from 'tar';
-import type { FileTreeConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { codeOf, HoldfastError } from '../errors.ts';
 import { excludedOf } from './excludes.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';

@@ -1,4 +1,4 @@
-import type { FileTreeConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { HoldfastError } from '../errors.ts';
 import type { TreeReport } from '../backup/part.ts';
 import type { ArchiveTotals } from './listArchive.ts';

@@ -1,5 +1,5 @@
 import type { PartFacts, PartSource } from '../backup/part.ts';
-import type { FileTreeConfiguration } from '../config/schema.ts';
+import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { HoldfastError } from '../errors.ts';
 import { archiveWithGnuTar } from './gnuTar.ts';
 import { createTotalsCounter, type ArchiveTotals } from './listArchive.ts';

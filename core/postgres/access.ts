@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { Client } from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
-import type { DatabaseConfiguration } from '../config/schema.ts';
+import type { DatabaseConfiguration } from '../config/sourceSchema.ts';
 import { quoteIdentifier } from './identifiers.ts';
 import { rootCertificates } from './rootCertificates.ts';
 

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { CheckConfiguration } from '../config/schema.ts';
+import type { CheckConfiguration } from '../config/sourceSchema.ts';
 import { messageOf } from '../errors.ts';
 import { connect, connectionLost, endSession, queryError, type DatabaseAccess } from '../postgres/access.ts';
 

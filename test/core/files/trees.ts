@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FileTreeConfiguration } from '../../../core/config/schema.ts';
+import type { FileTreeConfiguration } from '../../../core/config/sourceSchema.ts';
 import type { TreeReport } from '../../../core/backup/part.ts';
 import { findTar, type TarProgram } from '../../../core/files/tarProgram.ts';
 import { treePart } from '../../../core/files/treePart.ts';
