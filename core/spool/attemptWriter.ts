@@ -191,8 +191,9 @@ async function emptyAttempt(directory: string): Promise<void> {
   await guarded(directory, async () => {
     // First of all: by its absence a reader knows why a segment is not there.
     await rm(path.join(directory, JOURNAL_FILE), { force: true });
+    // An upload that has not noticed yet may still write a note into a folder that is being removed.
     for (const entry of await readdir(directory))
-      await rm(path.join(directory, entry), { recursive: true, force: true });
+      await rm(path.join(directory, entry), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   });
 }
 

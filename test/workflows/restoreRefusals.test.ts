@@ -67,7 +67,7 @@ const refusals: Record<string, [() => string[], number, RegExp]> = {
   'an id of another time: the source has its own': [
     () => ['2099', '--source', 'catalog'],
     2,
-    /There is no backup 2099\. Did you mean one of: \d{8}T\d{6}Z-\w{6}\? A right/,
+    /There is no backup 2099 Did you mean one of: \d{8}T\d{6}Z-\w{6}\?$/,
   ],
   'a backup of another source': [() => [backup, '--source', 'catalog'], 2, /is of source shop, not catalog/],
   'a source that is not configured': [() => ['latest', '--source', 'shopp'], 2, /no source shopp.*shop/s],

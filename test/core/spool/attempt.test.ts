@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { isHoldfastError } from '../../../core/errors.ts';
+import { codeOf, isHoldfastError } from '../../../core/errors.ts';
 import { nextAttempt, type AttemptReader } from '../../../core/spool/attemptReader.ts';
 import { beginAttempt } from '../../../core/spool/attemptWriter.ts';
 import { listAttempts, openSpool, removeFromSpool, type Spool } from '../../../core/spool/spool.ts';
@@ -97,6 +97,25 @@ test('[2] while an attempt is being removed none of its segments seems lost', as
       for (const object of objects) answers.add(await reader.readSegment(object, 1, Buffer.alloc(10)));
     assert.ok(!answers.has('removed'));
     await removing;
+  }
+});
+
+test('[2] an attempt is removed though an upload still writes its notes into it', async (t) => {
+  const spool = await spoolFor(t);
+  for (let round = 0; round < 20; round += 1) {
+    const attempt = await beginAttempt(spool, BACKUP);
+    const notes = path.join(attempt.directory, 'uploads', 'far');
+    await mkdir(notes, { recursive: true });
+    const writing = (async () => {
+      for (let note = 0; note < 200; note += 1)
+        await writeFile(path.join(notes, `${note}`), '').catch((error: unknown) => {
+          if (codeOf(error) !== 'ENOENT') throw error;
+        });
+    })();
+    await attempt.close();
+    await attempt.discard();
+    await writing;
+    assert.deepEqual(await readdir(attempt.directory), []);
   }
 });
 
