@@ -209,7 +209,8 @@ function watchService({ database }: Application) {
       // Who waits for the renaming to end hears that the name has just changed; the next one finds it.
       if (error instanceof DatabaseError && /just been dropped or renamed/.test(error.detail ?? '')) return true;
       // Ended by the swap, in the middle of the query or of connecting: that is announced.
-      if (['57P01', '57P03'].includes(codeOf(error) ?? '') || /terminated/.test(messageOf(error))) return true;
+      if (['57P01', '57P03'].includes(codeOf(error) ?? '') || /terminated|not queryable/.test(messageOf(error)))
+        return true;
       return messageOf(error);
     } finally {
       await client.end().catch(() => undefined);
