@@ -120,7 +120,6 @@ export const source = z
   );
 
 export type DatabaseConfiguration = z.infer<typeof database>;
-export type RestoreConfiguration = z.infer<typeof restore>;
 export type DrillConfiguration = z.infer<typeof drill>;
 export type CheckConfiguration = z.infer<typeof check>;
 export type FileTreeConfiguration = z.infer<typeof fileTree>;

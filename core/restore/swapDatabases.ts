@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { connect, endSession, queryError, type DatabaseAccess } from '../postgres/access.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
-import { commentOn, isLeftOver, ownComment } from './targetDatabase.ts';
+import { commentOn, isLeftOver, onServer, ownComment } from './targetDatabase.ts';
 
 /** Which database takes whose place. */
 export interface Swap {
@@ -79,22 +79,12 @@ export async function databaseOids(
   names: readonly string[],
   signal?: AbortSignal,
 ): Promise<(string | undefined)[]> {
-  const client = await connect(server, signal);
-  try {
-    return await oidsOf(client, names);
-  } finally {
-    await endSession(client);
-  }
+  return onServer(server, signal, (client) => oidsOf(client, names));
 }
 
 /** What a look at the databases tells. */
 export async function swapState({ server, ...names }: Swap, signal?: AbortSignal): Promise<SwapState> {
-  const client = await connect(server, signal);
-  try {
-    return await stateOf(client, names);
-  } finally {
-    await endSession(client);
-  }
+  return onServer(server, signal, (client) => stateOf(client, names));
 }
 
 type Renaming = readonly [from: string, to: string];
