@@ -68,7 +68,7 @@ export interface PlannedTree extends TreePlace {
   readonly exclude?: readonly string[] | undefined;
 }
 
-export interface PlanTreesOptions extends Pick<TreeExtent, 'tar' | 'owners'> {
+export interface PlanTreesOptions extends Pick<TreeExtent, 'tar' | 'owners' | 'outsideLinks'> {
   readonly manifest: Manifest;
   readonly trees: readonly PlannedTree[];
   readonly ownDirectories?: readonly OwnDirectory[] | undefined;
