@@ -135,30 +135,39 @@ export async function rootOf(place: Pick<TreePlace, 'path'>): Promise<string> {
   });
 }
 
-/** Makes the staging directory where it is not there yet, and a new directory in it for one try. Removes those of others. Throws RestoreFailed, RefusedForSafety. */
-export async function beginTry(place: TreePlace): Promise<{ readonly staging: Staging; readonly attempt: string }> {
+/** Does something in the staging directory of a restore, which is made where it is not there yet. Throws RestoreFailed, RefusedForSafety. */
+export async function inStaging<Result>(
+  place: TreePlace,
+  work: (staging: OpenStaging) => Promise<Result>,
+): Promise<Result> {
   const { directory } = await stagingOf(place);
   await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
     if (codeOf(cause) !== 'EEXIST') throw unwritable(directory, cause);
   });
-  const staging = await begunStaging(place);
-  const made = await lookAt(directory);
-  if (staging === undefined || made === undefined) throw unwritable(directory, 'it vanished');
-  await writeRecord(path.join(directory, PLACE), { ...place, inode: String(made.ino) });
+  return withStaging(place, async (staging) => {
+    if (staging === undefined) throw unwritable(directory, 'it vanished');
+    return work(staging);
+  });
+}
+
+/** Makes a new directory for one try and gives it, by its handle. Removes those of others. Throws RestoreFailed. */
+export async function beginTry(place: TreePlace, { named, own }: OpenStaging): Promise<string> {
+  const made = await lookAt(`${own.directory}/.`);
+  if (made === undefined) throw unwritable(named.directory, 'it vanished');
+  await writeRecord(path.join(own.directory, PLACE), { ...place, inode: String(made.ino) });
   const attempt = `${randomBytes(4).toString('hex')}.partial`;
-  await mkdir(path.join(staging.directory, attempt), { mode: 0o700 });
-  for (const name of await readdir(staging.directory))
-    if (name.endsWith('.partial') && name !== attempt) await discard(path.join(staging.directory, name));
-  await discard(staging.tree);
-  return { staging, attempt: path.join(staging.directory, attempt) };
+  await mkdir(path.join(own.directory, attempt), { mode: 0o700 });
+  for (const name of await readdir(own.directory))
+    if (name.endsWith('.partial') && name !== attempt) await discard(path.join(own.directory, name));
+  await discard(own.tree);
+  return path.join(own.directory, attempt);
 }
 
 /** Removes what a failed try has made. What another try of the same restore has made meanwhile stays. */
-export async function endTry(place: TreePlace, attempt: string): Promise<void> {
-  const { directory } = await stagingOf(place);
+export async function endTry(staging: OpenStaging, attempt: string): Promise<void> {
   await discard(attempt);
-  const left = await readdir(directory).catch(() => []);
-  if (left.every((name) => name === PLACE)) await discard(directory);
+  const left = await readdir(staging.own.directory).catch(() => []);
+  if (left.every((name) => name === PLACE)) await discardStaging(staging);
 }
 
 /** What an earlier try of this restore finished, if it did. */

@@ -41,7 +41,7 @@ async function scene(context: TestContext, other: Partial<TreePlace> = {}) {
   await restoreTree({ ...backup, tar, place });
   const listing = () => shell(victim, "find . -printf '%p %m %U %i\\n' | LC_ALL=C sort; cat one b/one media/a/b/one");
   const untouched = listing();
-  return { home, path, place, victim, assertUntouched: () => assert.equal(listing(), untouched) };
+  return { home, path, place, backup, victim, assertUntouched: () => assert.equal(listing(), untouched) };
 }
 
 type Call = (...args: unknown[]) => Promise<unknown>;
@@ -163,6 +163,25 @@ describe('[28] a directory that becomes a link in the middle leads nowhere', () 
     assertUntouched();
     assert.equal(await readFile(join(path, 'a/b/one'), 'utf8'), 'then\n');
   });
+
+  for (const program of ['GNU tar', 'node-tar'] as const)
+    test(`the staging directory, before ${program} begins`, async (context) => {
+      const { path, backup, victim, assertUntouched } = await scene(context);
+      const place = placeOf(path, { id: 'r2', mark: 'test/2' });
+      const { directory } = await stagingOf(place);
+      const copies = backup.copies.map(({ backend, open }) => ({
+        backend,
+        open: async () => {
+          await linkInstead(directory, victim);
+          return open();
+        },
+      }));
+      await restoreTree({ ...backup, copies, tar: program === 'GNU tar' ? tar : undefined, place });
+      assertUntouched();
+      assert.equal(await readFile(`${directory}-moved/tree/a/b/one`, 'utf8'), 'then\n');
+      await assert.rejects(placeTree(place), { type: 'RefusedForSafety' });
+      assertUntouched();
+    });
 
   test('while it is taken back', async (context) => {
     const { home, place, victim, assertUntouched } = await scene(context);
