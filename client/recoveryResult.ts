@@ -1,16 +1,12 @@
 import { formatDuration } from '../core/format.ts';
-import { describeTree } from '../core/restore/describeTrees.ts';
+import { describeTree, isWhole } from '../core/restore/describeTrees.ts';
 import type { PassedOver } from '../core/restore/run.ts';
 import type { RecoveredDatabase, Recovery } from './recoverRestore.ts';
 
 /** Whether everything came back as it was, of the backup that was meant. */
 export function isComplete({ database, tree, newer }: Recovery): boolean {
-  const leftOut = tree?.restored.leftOut;
-  return (
-    newer.length === 0 &&
-    database?.reconciliation.equal !== false &&
-    (leftOut === undefined || leftOut.outsideLinks.count + leftOut.specialFiles.count === 0)
-  );
+  const treeIsWhole = tree === undefined || isWhole(tree.restored, tree.comparison);
+  return newer.length === 0 && database?.reconciliation.equal !== false && treeIsWhole;
 }
 
 /** What came of a recovery, for people. */
