@@ -1,8 +1,8 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { addExamples } from '../examples.ts';
 import { addExtractOptions, extractFromCopies, type ExtractOptions } from '../extraction.ts';
-import { addKeyOption, addStorageOptions, type RecoverOptions } from '../recoverAccess.ts';
-import { addServerOptions, type ServerOptions } from '../serverOptions.ts';
+import { addKeyOption, addStorageOptions, type RecoverOptions } from '../recover/access.ts';
+import { addServerOptions, type ServerOptions } from '../recover/serverOptions.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** For the day on which only a storage and a key are left: no configuration, no catalog, no Temporal, no worker. */
@@ -25,7 +25,7 @@ function addList(recover: Command, terminal: Terminal): void {
   ]);
   list.action(
     terminal.action(async (source: string | undefined, options: RecoverOptions) => {
-      const { recoverBackend, recoverCheckingKeys } = await import('../recoverAccess.ts');
+      const { recoverBackend, recoverCheckingKeys } = await import('../recover/access.ts');
       const { listBackend } = await import('../listBackend.ts');
       const backend = await recoverBackend(options, process.env);
       try {
@@ -48,7 +48,7 @@ function addExtract(recover: Command, terminal: Terminal): void {
   ]);
   extract.action(
     terminal.action(async (backup: string, options: RecoverOptions & ExtractOptions) => {
-      const { recoverBackend, recoverCheckingKeys, recoverOpeningKeys } = await import('../recoverAccess.ts');
+      const { recoverBackend, recoverCheckingKeys, recoverOpeningKeys } = await import('../recover/access.ts');
       const { findPlace } = await import('../../core/repository/listRepository.ts');
       const { readManifest } = await import('../../core/repository/readManifest.ts');
       const openingKeys = await recoverOpeningKeys(options);
@@ -109,7 +109,7 @@ function addRestore(recover: Command, terminal: Terminal): void {
   ]);
   restore.action(
     terminal.action(async (backup: string, options: RecoverOptions & ServerOptions & RestoreFlags) => {
-      const { runRecovery } = await import('../runRecovery.ts');
+      const { runRecovery } = await import('../recover/run.ts');
       return runRecovery(terminal, { ...options, backup });
     }),
   );

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Recovery } from '../../../client/recoverRestore.ts';
+import type { Recovery } from '../../../client/recover/recover.ts';
 import type { ErrorReport } from '../../../client/terminal.ts';
 import { manifestKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';

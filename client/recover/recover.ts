@@ -1,24 +1,24 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
-import { HoldfastError, codeOf } from '../core/errors.ts';
-import { findTar } from '../core/files/tarProgram.ts';
-import type { DatabaseAccess } from '../core/postgres/access.ts';
-import { findClientPrograms } from '../core/postgres/clients.ts';
-import type { Finding } from '../core/postgres/preflight.ts';
-import { chooseBackup } from '../core/restore/chooseBackup.ts';
-import { compareTree } from '../core/restore/compareTree.ts';
-import { createRoles } from '../core/restore/createRoles.ts';
-import type { RestoredTreeResult } from '../core/restore/flow.ts';
-import { dropTreeLeftOvers, placeTree } from '../core/restore/placeTree.ts';
-import { planTrees } from '../core/restore/planTrees.ts';
-import { preflightTarget } from '../core/restore/preflightTarget.ts';
-import { readDescription } from '../core/restore/readDescription.ts';
-import { reconcile } from '../core/restore/reconcile.ts';
-import { restoreDatabase } from '../core/restore/restoreDatabase.ts';
-import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
-import { withDirectoryLock } from '../core/process/directoryLock.ts';
-import { restoreTree } from '../core/restore/restoreTree.ts';
+import { HoldfastError, codeOf } from '../../core/errors.ts';
+import { findTar } from '../../core/files/tarProgram.ts';
+import type { DatabaseAccess } from '../../core/postgres/access.ts';
+import { findClientPrograms } from '../../core/postgres/clients.ts';
+import type { Finding } from '../../core/postgres/preflight.ts';
+import { chooseBackup } from '../../core/restore/chooseBackup.ts';
+import { compareTree } from '../../core/restore/compareTree.ts';
+import { createRoles } from '../../core/restore/createRoles.ts';
+import type { RestoredTreeResult } from '../../core/restore/flow.ts';
+import { dropTreeLeftOvers, placeTree } from '../../core/restore/placeTree.ts';
+import { planTrees } from '../../core/restore/planTrees.ts';
+import { preflightTarget } from '../../core/restore/preflightTarget.ts';
+import { readDescription } from '../../core/restore/readDescription.ts';
+import { reconcile } from '../../core/restore/reconcile.ts';
+import { restoreDatabase } from '../../core/restore/restoreDatabase.ts';
+import { chooseRestorePrograms } from '../../core/restore/restorePrograms.ts';
+import { withDirectoryLock } from '../../core/process/directoryLock.ts';
+import { restoreTree } from '../../core/restore/restoreTree.ts';
 import type {
   ChosenBackup,
   DatabaseDescription,
@@ -26,12 +26,12 @@ import type {
   Reconciliation,
   RestoredDatabase,
   RestoreScope,
-} from '../core/restore/run.ts';
-import { withTargetLock } from '../core/restore/targetLock.ts';
-import type { TreePlace } from '../core/restore/trees.ts';
-import type { CheckingKey, OpeningKey } from '../core/seal/keys.ts';
-import type { Backend } from '../core/storage/backend.ts';
-import { notTheNewest } from './recoveryResult.ts';
+} from '../../core/restore/run.ts';
+import { withTargetLock } from '../../core/restore/targetLock.ts';
+import type { TreePlace } from '../../core/restore/trees.ts';
+import type { CheckingKey, OpeningKey } from '../../core/seal/keys.ts';
+import type { Backend } from '../../core/storage/backend.ts';
+import { notTheNewest } from './result.ts';
 
 /** What is to come back where. At least one of `database` and `tree`. */
 export interface RecoveryWish {

@@ -1,12 +1,12 @@
-import type { RestoreFlags } from './commands/recover.ts';
-import { HoldfastError } from '../core/errors.ts';
-import { describeRecovery, isComplete } from './recoveryResult.ts';
-import { recoverBackend, recoverCheckingKeys, recoverOpeningKeys, type RecoverOptions } from './recoverAccess.ts';
-import { recover, type Recovery, type RecoveryMeans, type RecoveryWish } from './recoverRestore.ts';
-import { recoverServer } from './recoverServer.ts';
-import { showProgress } from './progress.ts';
+import type { RestoreFlags } from '../commands/recover.ts';
+import { HoldfastError } from '../../core/errors.ts';
+import { describeRecovery, isComplete } from './result.ts';
+import { recoverBackend, recoverCheckingKeys, recoverOpeningKeys, type RecoverOptions } from './access.ts';
+import { recover, type Recovery, type RecoveryMeans, type RecoveryWish } from './recover.ts';
+import { recoverServer } from './server.ts';
+import { showProgress } from '../progress.ts';
 import type { ServerOptions } from './serverOptions.ts';
-import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
+import { EXIT_CODES, type ExitCode, type Terminal } from '../terminal.ts';
 
 type RecoveryOptions = RecoverOptions & ServerOptions & RestoreFlags & { readonly backup: string };
 

@@ -1,7 +1,7 @@
-import { formatDuration } from '../core/format.ts';
-import { describeTree } from '../core/restore/describeTrees.ts';
-import type { PassedOver } from '../core/restore/run.ts';
-import type { RecoveredDatabase, Recovery } from './recoverRestore.ts';
+import { formatDuration } from '../../core/format.ts';
+import { describeTree } from '../../core/restore/describeTrees.ts';
+import type { PassedOver } from '../../core/restore/run.ts';
+import type { RecoveredDatabase, Recovery } from './recover.ts';
 
 /** Whether everything came back as it was, of the backup that was meant. */
 export function isComplete({ database, tree, newer }: Recovery): boolean {

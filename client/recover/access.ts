@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
-import { HoldfastError, messageOf } from '../core/errors.ts';
+import { HoldfastError, messageOf } from '../../core/errors.ts';
 import {
   loadAesKey,
   loadCheckingKey,
   loadRsaPrivateKey,
   type CheckingKey,
   type OpeningKey,
-} from '../core/seal/keys.ts';
-import type { Backend } from '../core/storage/backend.ts';
-import type { Terminal } from './terminal.ts';
+} from '../../core/seal/keys.ts';
+import type { Backend } from '../../core/storage/backend.ts';
+import type { Terminal } from '../terminal.ts';
 
 /** What the worst day leaves: a storage and a key. Everything is on the command line, no configuration is read. */
 export interface RecoverOptions {
@@ -74,7 +74,7 @@ export async function recoverBackend(options: RecoverOptions, environment: NodeJ
     });
   }
   // The S3 client takes a third of a second to load; help and wrong usage should not wait for it.
-  const { openBackend } = await import('../core/storage/openBackend.ts');
+  const { openBackend } = await import('../../core/storage/openBackend.ts');
   if (local !== undefined) return openBackend('storage', { type: 'local', path: local });
   return openBackend('storage', {
     type: 's3',
