@@ -95,7 +95,7 @@ async function planMove(place: TreePlace, staging: Staging, target: TreeTarget):
   const before = await identityOf(live);
   const after = await identityOf(staged);
   if (after === null) throw vanished(staged);
-  if (before !== null && place.mode === 'beside') throw inTheWay(live);
+  if (before !== null && place.mode !== 'in-place') throw inTheWay(live);
   if ((await identityOf(keptAs)) !== null) throw inTheWay(keptAs);
   return { live, keptAs, staged, before, after };
 }
