@@ -123,7 +123,9 @@ export function treePlaces(wish: TreesWish, manifest: Manifest): TreePlace[] {
     known,
     `Backup ${manifest.id}`,
   );
-  const places = [...wanted].map(([tree, some]): TreePlace => {
+  const inOrder = known.filter((tree) => wanted.has(tree));
+  const places = inOrder.map((tree): TreePlace => {
+    const some = wanted.get(tree);
     const directory = own.get(tree) ?? (within === undefined ? undefined : path.join(within, tree));
     if (directory === undefined) throw invalid(`It is not said where the tree ${tree} is to stand`);
     const at = path.resolve(directory);

@@ -108,7 +108,8 @@ async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, so
 /** The message without the storage's name, which stands before it, and ready for a list. */
 function passOver(backend: string, error: unknown): PassedOver {
   const message = messageOf(error).replace(/\.$/, '');
-  return { backend, reason: message.startsWith(`${backend}: `) ? message.slice(backend.length + 2) : message };
+  const named = [`${backend}: `, `backend ${backend}: `].find((start) => message.startsWith(start)) ?? '';
+  return { backend, reason: message.slice(named.length) };
 }
 
 interface Found extends ReadManifest {
