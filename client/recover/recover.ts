@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/errors.ts';
 import { chooseBackup } from '../../core/restore/chooseBackup.ts';
 import type { RestoredTreeResult } from '../../core/restore/flow.ts';
 import type { ChosenBackup, PassedOver } from '../../core/restore/run.ts';
@@ -78,6 +79,6 @@ async function perform(
     const done = await withDatabase(database, chosen, means, (release) => placeTrees(staged, means.signal, release));
     return { ...aboutBackup(chosen), database: done.database, trees: done.result };
   } finally {
-    await dropStaged(places);
+    await dropStaged(places).catch((error: unknown) => means.warn(messageOf(error)));
   }
 }

@@ -70,7 +70,8 @@ export async function placeTrees(
   }
 }
 
-/** Of this try, and of earlier ones that were killed. */
+/** Of this try, and of earlier ones that were killed. What of one cannot be removed does not keep the others. */
 export async function dropStaged(places: readonly TreePlace[]): Promise<void> {
-  for (const place of places) await dropTreeLeftOvers(place);
+  const endings = await Promise.allSettled(places.map(dropTreeLeftOvers));
+  for (const ending of endings) if (ending.status === 'rejected') throw ending.reason;
 }
