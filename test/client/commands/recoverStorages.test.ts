@@ -40,15 +40,11 @@ test('[16] [19] [25] a damaged copy and storages out of reach are passed over, t
   await damage(copies, manifest, 'database');
   await damage(copies, manifest, 'media');
   const away = `http://127.0.0.1:${await freePort()}`;
-  const args = [
-    'latest',
-    '--source',
-    'shop',
-    ...['--local', join(home, 'not-mounted'), '--s3-bucket', 'away', '--s3-endpoint', away, '--local', copies],
-    ...['--s3-bucket', settings.bucket, '--s3-endpoint', settings.endpoint ?? '', '--s3-profile', 'shop'],
-    ...['--verify-key', join(home, 'sign.pub.pem'), '--key', join(home, 'ops.key'), '--json'],
-    ...['--database-url', serverUrl(), '--target', target.name, '--into', `media=${join(home, 'new')}`],
-  ];
+  const lost = ['--local', join(home, 'not-mounted'), '--s3-bucket', 'away', '--s3-endpoint', away];
+  const found = ['--s3-bucket', settings.bucket, '--s3-endpoint', settings.endpoint ?? '', '--s3-profile', 'shop'];
+  const keys = ['--verify-key', join(home, 'sign.pub.pem'), '--key', join(home, 'ops.key')];
+  const to = ['--database-url', serverUrl(), '--target', target.name, '--into', `media=${join(home, 'new')}`];
+  const args = ['latest', '--source', 'shop', ...lost, '--local', copies, ...found, ...keys, ...to, '--json'];
   const profile = `[shop]\naws_access_key_id=${settings.accessKeyId}\naws_secret_access_key=${settings.secretAccessKey}\n`;
   await writeFile(join(home, 'profiles.key'), profile, { mode: 0o600 });
   const environment = {
@@ -69,6 +65,7 @@ test('[16] [19] [25] a damaged copy and storages out of reach are passed over, t
   assert.equal(fingerprint(join(home, 'new')), fingerprint(tree));
   const passed = [...new Set(answer.passedOver.map((each) => each.backend))].toSorted();
   assert.deepEqual(passed, [copies, join(home, 'not-mounted'), 's3://away'].toSorted());
+  assert.match(answer.passedOver.find((each) => each.backend === 's3://away')?.reason ?? '', /ECONNREFUSED/);
   for (const name of passed) assert.match(stderr, new RegExp(`${name} is passed over: `));
   assert.doesNotMatch(stderr, /Multiple credential sources/);
 });
