@@ -78,14 +78,15 @@ function addRestore(recover: Command, terminal: Terminal): void {
   );
   addServerOptions(addKeyOption(addCheckingKeyOption(addStorageOptions(restore, TRIED))));
   addRestoreOptions(restore, {
-    source: 'default: the one of the id',
+    source: 'needed with latest; default: the one of the id',
     target: 'default: no database is restored',
     table: '',
-    files: 'file trees to restore (default: those that have a place of their own, else all of the backup)',
+    files:
+      'file trees to restore (default: with --into DIRECTORY all of the backup, else those of --into TREE=DIRECTORY)',
     jobs: 'default: 2',
   }).option(
     '--into <directory>',
-    'where file trees come: a directory, in which each comes into a folder of its name, or TREE=DIRECTORY for the place of one; can be given several times; none of it is overwritten',
+    'where file trees come: a directory, in which each comes into a folder of its name, or TREE=DIRECTORY for the place of one; can be given several times; nothing is overwritten',
     several,
   );
   addExamples(restore, [
@@ -102,8 +103,8 @@ function addRestore(recover: Command, terminal: Terminal): void {
       'two file trees',
     ],
     [
-      'holdfast recover restore latest --source shop --local /mnt/copies --key escrow.pem --path media/photos/1.jpg --into rescued',
-      'one file, into rescued/media',
+      'holdfast recover restore latest --source shop --local /mnt/copies --key escrow.pem --path media/photos/1.jpg --into media=rescued',
+      'one file, into the new directory rescued/photos',
     ],
     [
       'holdfast recover restore latest --source shop --local /mnt/copies --s3-bucket shop --s3-region eu-central-1 --key escrow.pem --target shop --table orders',
