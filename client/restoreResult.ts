@@ -5,7 +5,7 @@ import { planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
-import { notTheNewest } from './recoveryResult.ts';
+import { notTheNewest } from './recover/result.ts';
 import type { ViewedRun } from './runWorkflow.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
