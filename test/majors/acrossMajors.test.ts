@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { reconcile } from '../../core/restore/reconcile.ts';
+import { accessTo, fixtureSql, runSql } from '../core/postgres/support.ts';
+import { MAJORS } from '../support/postgresMajors.ts';
+import { kindsSql } from './kinds.ts';
+import { backUpOn, databaseOn, restoreOn, serverOf } from './support.ts';
+
+const NEWEST = MAJORS.at(-1) ?? 0;
+
+for (const file of ['kinds.sql', 'rareKinds.sql', 'fixture.sql'] as const) {
+  for (const major of MAJORS) {
+    test(`${file} of ${major} comes back on ${major} and on every newer major`, async (context) => {
+      const server = await serverOf(major);
+      const source = await databaseOn(context, server);
+      await runSql(source, await (file === 'fixture.sql' ? fixtureSql() : kindsSql(file, major)));
+      const backup = await backUpOn(context, server, source);
+      const failures: string[] = [];
+      for (const newer of MAJORS.filter((each) => each >= major)) {
+        try {
+          const { target, restored } = await restoreOn(context, await serverOf(newer), backup);
+          assert.deepEqual(restored.warnings, []);
+          const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+          const told = differences.filter(({ severity }) => newer === major || severity !== 'remark');
+          assert.deepEqual(told, []);
+          console.error(newer, differences.filter(({ severity }) => severity === 'remark').map(({ object, what, kind }) => `${kind} ${object} ${what}`).join('; '));
+        } catch (error) {
+          failures.push(`${newer}: ${String(error)}`);
+        }
+      }
+      assert.deepEqual(failures, []);
+    });
+  }
+}
+void NEWEST;
