@@ -16,6 +16,7 @@ import { applyParameters, applyProperties, databaseProperties } from './database
 import { dropTemplateObjects } from './dropTemplateObjects.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { describeCopy } from './readDescription.ts';
+import { preparePublicSchema } from './publicSchema.ts';
 import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
@@ -94,7 +95,8 @@ async function fillTarget(
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
-  const entries = parseList(await listArchiveFile(clients, definitions, signal));
+  const list = await listArchiveFile(clients, definitions, signal);
+  const entries = parseList(list);
   const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
   const session: RestoreSession = {
     clients,
@@ -106,6 +108,7 @@ async function fillTarget(
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
     await dropTemplateObjects({ ...server, name: target }, inventory, signal);
+    await preparePublicSchema({ ...server, name: target }, { ...options, list, inventory }, signal);
     await applyParameters(server, properties, signal);
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });

@@ -22,13 +22,26 @@ for (const file of ['kinds.sql', 'rareKinds.sql', 'fixture.sql'] as const) {
           assert.deepEqual(restored.warnings, []);
           const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory });
           const told = differences.filter(({ severity }) => newer === major || severity !== 'remark');
-          assert.deepEqual(told, []);
-          console.error(newer, differences.filter(({ severity }) => severity === 'remark').map(({ object, what, kind }) => `${kind} ${object} ${what}`).join('; '));
+          assert.equal(
+            told
+              .map(({ kind, object, what, expected, found }) => `${kind} ${object}: ${what} ${expected} -> ${found}`)
+              .join('\n'),
+            '',
+          );
+          if (process.env['SHOW'])
+            console.error(
+              major,
+              newer,
+              differences
+                .filter(({ severity }) => severity === 'remark')
+                .map(({ object, what, kind }) => `${kind} ${object} ${what}`)
+                .join('; '),
+            );
         } catch (error) {
-          failures.push(`${newer}: ${String(error)}`);
+          failures.push(`${newer}: ${error instanceof assert.AssertionError ? String(error.actual) : String(error)}`);
         }
       }
-      assert.deepEqual(failures, []);
+      assert.equal(failures.join('\n\n'), '');
     });
   }
 }

@@ -164,7 +164,8 @@ async function bringArchive(archive: Archive, say: Say): Promise<string> {
 }
 
 async function download({ registry, name, version, python, platform }: Archive, directory: string): Promise<void> {
-  if (registry === 'npm') await run('npm', ['pack', '--silent', `--pack-destination=${directory}`, `${name}@${version}`]);
+  if (registry === 'npm')
+    await run('npm', ['pack', '--silent', `--pack-destination=${directory}`, `${name}@${version}`]);
   else
     await run('python3', [
       ...['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'],

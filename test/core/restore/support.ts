@@ -114,7 +114,9 @@ export async function restore(
     target: target.name,
     mark: `test/${target.name}`,
     jobs: 2,
-    clients: chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), backup.clientVersion),
+    clients:
+      changes.clients ??
+      chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), backup.clientVersion),
     ...changes,
   });
 }
