@@ -167,7 +167,7 @@ function compareSequencesPresent(expected: Inventory, found: Inventory): Differe
     expected: expected.sequences,
     found: found.sequences,
     nameOf: shownName,
-    fields: { 'owning column': ({ ownedBy }) => ownedBy },
+    fields: { 'owning column': ({ ownedBy }) => ownedBy && bare(ownedBy) },
   });
 }
 
@@ -185,7 +185,7 @@ function compareObjects(expected: Inventory, found: Inventory, scope: RestoreSco
     kind: ({ kind }) => kind,
     expected: compared(expected),
     found: compared(found),
-    nameOf: ({ identity }) => identity,
+    nameOf: ({ identity }) => (sameVersion ? identity : bare(identity)),
     fields: {
       definition: ({ definition }) => definition,
       comment: ({ comment }) => comment,
@@ -197,6 +197,11 @@ function compareObjects(expected: Inventory, found: Inventory, scope: RestoreSco
         ? 'remark'
         : 'difference',
   });
+}
+
+/** Which words are quoted depends on the server: `json` is a keyword from 16 on. */
+function bare(identity: string): string {
+  return identity.replaceAll(/"([a-z_][a-z0-9_$]*)"/g, '$1');
 }
 
 function majorOf({ serverVersion }: Inventory): number {

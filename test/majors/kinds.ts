@@ -16,3 +16,10 @@ const SINCE_15: readonly (readonly [string, string])[] = [
   // What pg_dump 14.10 writes before its constraint.
   [` comment on constraint late on domain app.late is 'not valid';`, ''],
 ];
+
+/** What came after 15, as far as a major version has it. */
+export async function newKindsSql(major: number): Promise<string> {
+  const sql = await readFile(new URL('newKinds.sql', import.meta.url), 'utf8');
+  const [, ...sections] = sql.split(/^-- since (?=\d+$)/m);
+  return sections.filter((section) => Number.parseInt(section, 10) <= major).map((section) => section.replace(/^\d+/, '')).join('');
+}

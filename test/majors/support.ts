@@ -6,6 +6,7 @@ import { chooseClientPrograms, findClientPrograms, type ClientPrograms } from '.
 import { startPostgres } from '../../core/tools/postgresServer.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase } from '../../core/restore/run.ts';
 import { chooseRestorePrograms } from '../../core/restore/restorePrograms.ts';
+import { dropDatabase, onServer } from '../../core/restore/targetDatabase.ts';
 import { accessTo, runSql } from '../core/postgres/support.ts';
 import { backUp, restore, type StoredDatabase } from '../core/restore/support.ts';
 import type { TestContext } from 'node:test';
@@ -64,7 +65,7 @@ export async function databaseOn(
 ): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   if (create) await runSql(server.maintenance, `create database ${name} template template0 ${form}`);
-  context.after(() => runSql(server.maintenance, `drop database if exists ${name} with (force)`));
+  context.after(() => onServer(maintenanceOf(server), undefined, (client) => dropDatabase(client, maintenanceOf(server), name)));
   return { ...server.maintenance, name };
 }
 
