@@ -163,7 +163,7 @@ async function planDatabase(
   const description = await readDescription(copies, manifest, openingKeys, signal);
   // The same for every try: what one that was killed has left is replaced by the next.
   const mark = `recover/${wish.target}`;
-  const inspection = await preflightTarget({ ...wish, manifest, description, clients, mark, signal });
+  const inspection = await preflightTarget({ ...wish, manifest, description, mark, signal });
   refuse(inspection.findings, warn);
   return { wish, description, clients, mark };
 }

@@ -57,8 +57,8 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
     environment = await createClientEnvironment({ ...server, name: target }, directory);
     const database: NewDatabase = { server, target, mark: options.mark, attempt: newAttempt() };
     try {
-      await createTarget(database, description.inventory.database, signal);
-      return await fillTarget(options, backend, { ...description, definitions, environment, database });
+      const serverMajor = await createTarget(database, description.inventory.database, signal);
+      return await fillTarget(options, backend, { ...description, definitions, environment, database, serverMajor });
     } catch (error) {
       throw await afterDropping(database, error, signal);
     }
@@ -86,12 +86,13 @@ interface Materials {
   readonly definitions: string;
   readonly environment: ClientEnvironment;
   readonly database: NewDatabase;
+  readonly serverMajor: number;
 }
 
 async function fillTarget(
   options: RestoreDatabaseOptions,
   backend: Backend,
-  { inventory, globals, definitions, environment, database }: Materials,
+  { inventory, globals, definitions, environment, database, serverMajor }: Materials,
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
@@ -100,6 +101,7 @@ async function fillTarget(
   const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
   const session: RestoreSession = {
     clients,
+    serverMajor,
     variables: environment.variables,
     target,
     options: [...(options.noOwner ? ['--no-owner'] : []), ...(options.noPrivileges ? ['--no-privileges'] : [])],

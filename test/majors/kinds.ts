@@ -21,5 +21,8 @@ const SINCE_15: readonly (readonly [string, string])[] = [
 export async function newKindsSql(major: number): Promise<string> {
   const sql = await readFile(new URL('newKinds.sql', import.meta.url), 'utf8');
   const [, ...sections] = sql.split(/^-- since (?=\d+$)/m);
-  return sections.filter((section) => Number.parseInt(section, 10) <= major).map((section) => section.replace(/^\d+/, '')).join('');
+  return sections
+    .filter((section) => Number.parseInt(section, 10) <= major)
+    .map((section) => section.replace(/^\d+/, ''))
+    .join('');
 }

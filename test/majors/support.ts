@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -65,7 +66,9 @@ export async function databaseOn(
 ): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   if (create) await runSql(server.maintenance, `create database ${name} template template0 ${form}`);
-  context.after(() => onServer(maintenanceOf(server), undefined, (client) => dropDatabase(client, maintenanceOf(server), name)));
+  context.after(() =>
+    onServer(maintenanceOf(server), undefined, (client) => dropDatabase(client, maintenanceOf(server), name)),
+  );
   return { ...server.maintenance, name };
 }
 
@@ -78,7 +81,14 @@ export async function backUpOn(
 ): Promise<StoredDatabase> {
   const facts = { version: server.clients.version, major: server.major };
   const clients = options.clients ?? chooseClientPrograms([server.clients], facts);
-  return backUp(context, source, { dump: { clients, jobs: options.jobs ?? 2 } });
+  const backup = await backUp(context, source, { dump: { clients, jobs: options.jobs ?? 2 } });
+  const { serverVersion } = backup.inventory;
+  const { database } = backup.manifest;
+  assert.ok(database);
+  return {
+    ...backup,
+    manifest: { ...backup.manifest, database: { ...database, serverVersion, clientVersion: clients.version } },
+  };
 }
 
 /** Into a new database of that server, by the programs that a restore takes. */
@@ -105,4 +115,8 @@ export function maintenanceOf(server: MajorServer): DatabaseAccess {
 async function everyClient(): Promise<ClientPrograms[]> {
   const servers = await Promise.all(started.values());
   return servers.map(({ clients }) => clients).toSorted((a, b) => b.major - a.major);
+}
+
+export async function databasesOn({ maintenance }: MajorServer): Promise<unknown[]> {
+  return runSql(maintenance, 'select datname from pg_database order by 1');
 }
