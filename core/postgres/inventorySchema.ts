@@ -80,6 +80,7 @@ const notCarried = z.strictObject({
     'security label of database',
     'object in a system schema',
     'order of columns',
+    'identity of partition',
     'owner of extension',
     'options of user mapping',
   ]),

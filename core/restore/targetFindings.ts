@@ -59,7 +59,7 @@ export async function existenceFinding(
 
 export function versionFindings(
   server: { readonly version: string; readonly major: number; readonly recovering: boolean },
-  { manifest, clients }: PreflightTargetOptions,
+  { manifest }: PreflightTargetOptions,
 ): Finding[] {
   const dumped = manifest.database?.serverVersion ?? '';
   const findings: Finding[] = [];
@@ -71,12 +71,12 @@ export function versionFindings(
         'Restore on a server that is not older.',
       ),
     );
-  if (clients !== undefined && clients.major >= 17 && server.major < 17)
+  const dumper = manifest.database?.clientVersion ?? '';
+  if (Number.parseInt(dumper, 10) > server.major)
     findings.push(
-      failure(
-        `pg_restore ${clients.version} sets a timeout that PostgreSQL ${server.version} does not know`,
-        `Install the client programs of PostgreSQL ${server.major} (postgresql-client-${server.major} on Debian and Ubuntu).`,
-        'ToolMissing',
+      warning(
+        `pg_dump ${dumper} wrote the backup, newer than the server, PostgreSQL ${server.version}: what it writes need not load there`,
+        `Install the client programs of PostgreSQL ${server.major} beside the worker for backups to come (postgresql-client-${server.major} on Debian and Ubuntu).`,
       ),
     );
   return findings;

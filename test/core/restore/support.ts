@@ -31,6 +31,8 @@ export interface StoredDatabase {
   readonly keys: BackupKeys;
   readonly inventory: Inventory;
   readonly globals: string;
+  /** Of the pg_dump that made it. */
+  readonly clientVersion: string;
   /** A directory with its objects, and the backend over it, for each copy. */
   readonly roots: readonly string[];
   readonly backends: readonly Backend[];
@@ -50,7 +52,7 @@ export async function backUp(
   } = {},
 ): Promise<StoredDatabase> {
   const access = options.access ?? accessTo(source);
-  const { directory, inventory, parts } = await dumpInto(context, access, options.dump);
+  const { directory, inventory, parts, clientVersion } = await dumpInto(context, access, options.dump);
   const keys = newBackupKeys();
   const roots: string[] = [];
   for (let count = 0; count < (options.copies ?? 1); count += 1) roots.push(await temporaryDirectory(context));
@@ -67,6 +69,7 @@ export async function backUp(
     manifest,
     keys,
     inventory,
+    clientVersion,
     globals: await readFile(join(directory, 'globals'), 'utf8'),
     roots,
     backends,
@@ -155,7 +158,9 @@ export async function restore(
     target: target.name,
     mark: `test/${target.name}`,
     jobs: 2,
-    clients: chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), '15'),
+    clients:
+      changes.clients ??
+      chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), backup.clientVersion),
     ...changes,
   });
 }
