@@ -74,6 +74,28 @@ export function withMove<Result>(
   );
 }
 
+/**
+ * Throws RefusedForSafety unless the directory that something was put into is the one that its name leads to: whoever may
+ * rename it can have moved it away, and put another one there. `at`: the same by its handle.
+ */
+export async function assertWhereNamed(staging: OpenStaging, file: string, at: string): Promise<void> {
+  const { holder, named } = staging;
+  const identityAt = (directory: string) => identityOf(`${directory}/.`);
+  const reached = await within(staging, path.dirname(file), identityAt).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  });
+  if (reached !== (await identityAt(path.dirname(at)))) throw movedAway(path.dirname(file));
+  const top = path.dirname(named.directory);
+  if ((await identityAt(top)) !== (await identityAt(holder.at))) throw movedAway(top);
+}
+
+function movedAway(directory: string): HoldfastError {
+  return new HoldfastError('RefusedForSafety', `${directory} was moved away while something was put into it`, {
+    advice: 'Find out who moved it, and see that nobody does while it is restored. What was put into it is taken back.',
+  });
+}
+
 /** Which file it is, as device and inode; null where there is none. */
 export async function identityOf(file: string): Promise<string | null> {
   const found = await lookAt(file);

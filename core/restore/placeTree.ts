@@ -4,7 +4,7 @@ import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts'
 import { openDirectory } from '../files/pinnedDirectory.ts';
 import { readProcess } from '../process/childProcess.ts';
 import { readJournal, type Journal, type Move } from './moveJournal.ts';
-import { identityOf, identityWithin, within, withMove, type MoveAt } from './pinnedMoves.ts';
+import { assertWhereNamed, identityOf, identityWithin, within, withMove, type MoveAt } from './pinnedMoves.ts';
 import {
   discardStaging,
   finishedTry,
@@ -36,8 +36,9 @@ export async function placeTree(place: TreePlace): Promise<PlacedTree> {
     const begun = (await readJournal(place)) ?? (await setOut(place, staging));
     if (begun.placed) return begun;
     await makeAbove(begun, await rootOf(place), staging);
-    for (const move of begun.moves) await withMove(staging, move, place, (at) => carryOut(move, at));
-    await syncAround(begun, staging);
+    for (const move of begun.moves)
+      await withMove(staging, move, place, (at) => putInPlace(place, begun, staging, move, at));
+    await syncAround(begun.moves, staging);
     await writeRecord(staging.own.moves, { ...begun, placed: true });
     return begun;
   });
@@ -56,18 +57,28 @@ export async function takeBackTree(place: TreePlace): Promise<void> {
 }
 
 async function takeBack(place: TreePlace, journal: Journal, staging: OpenStaging): Promise<void> {
-  for (const move of journal.moves.toReversed())
-    await withMove(staging, move, place, (at) => undo(move, at)).catch((error: unknown) => {
-      // Where the directory to put it into was never made, nothing was put.
-      if (codeOf(error) !== 'ENOENT' || move.before !== null) throw error;
-    });
+  const undone: Move[] = [];
+  for (const move of journal.moves.toReversed()) {
+    const put = await withMove(staging, move, place, (at) => undo(move, at)).then(
+      () => true,
+      (error: unknown) => wasPut(move, staging, error),
+    );
+    if (put) undone.push(move);
+  }
   // One that somebody has put something into meanwhile stays.
   for (const directory of journal.made.toReversed())
     await within(staging, path.dirname(directory), (at) => rmdir(path.join(at, path.basename(directory)))).catch(
       () => undefined,
     );
-  await syncAround(journal, staging);
+  await syncAround(undone, staging);
   await unlink(staging.own.moves);
+}
+
+/** False where the directory to put it into was never made, or cannot be reached any more, and nothing was put there. */
+async function wasPut({ before, staged, after }: Move, staging: OpenStaging, error: unknown): Promise<false> {
+  if (before !== null) throw error;
+  if (codeOf(error) !== 'ENOENT' && (await identityWithin(staging, staged)) !== after) throw error;
+  return false;
 }
 
 /**
@@ -135,6 +146,19 @@ async function makeOne(directory: string, { mode, uid, gid }: { mode: number; ui
   }
 }
 
+/** What turns out to have come somewhere else, because that was moved away, is taken back at once. */
+async function putInPlace(place: TreePlace, journal: Journal, staging: OpenStaging, move: Move, at: MoveAt) {
+  await carryOut(move, at);
+  try {
+    await assertWhereNamed(staging, move.live, at.live);
+  } catch (error) {
+    // The handles still lead to where it is; by its name nobody may ever find it.
+    await undo(move, at);
+    await takeBack(place, { ...journal, moves: journal.moves.slice(0, journal.moves.indexOf(move)) }, staging);
+    throw error;
+  }
+}
+
 async function carryOut(move: Move, at: MoveAt): Promise<void> {
   const { live, keptAs, staged, before, after } = move;
   const found = await identityOf(at.live);
@@ -195,7 +219,7 @@ async function flush(directory: string): Promise<void> {
   });
 }
 
-async function syncAround({ moves }: Journal, staging: OpenStaging): Promise<void> {
+async function syncAround(moves: readonly Move[], staging: OpenStaging): Promise<void> {
   for (const directory of new Set(moves.map(({ live }) => path.dirname(live))))
     await within(staging, directory, syncDirectory);
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import promises from 'node:fs/promises';
-import { mkdir, readFile, rename, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
@@ -11,7 +12,7 @@ import { stagingOf } from '../../../core/restore/stagingDirectory.ts';
 import type { TreePlace } from '../../../core/restore/trees.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { requiredTar, shell } from '../files/trees.ts';
-import { backUpTree, placeOf } from './treeSupport.ts';
+import { adopt, backUpTree, placeOf } from './treeSupport.ts';
 
 /*
  * Whoever owns a tree may put a symbolic link for one of its directories, or for one above it, at any instant of a restore,
@@ -85,6 +86,7 @@ async function linkInstead(directory: string, target: string): Promise<void> {
   await symlink(target, directory);
 }
 
+const MOVED = { type: 'RefusedForSafety', message: /moved away while/ };
 const LINKED = { type: 'RefusedForSafety', message: /is a symbolic link or reached through one/ };
 
 describe('[28] a directory that becomes a link in the middle leads nowhere', () => {
@@ -101,14 +103,11 @@ describe('[28] a directory that becomes a link in the middle leads nowhere', () 
         LINKED,
       );
       assertUntouched();
-      // It came to where its directory is now.
-      assert.equal(await readFile(`${directory}-moved/one`, 'utf8'), 'then\n');
-      for (const step of [placeTree, takeBackTree, dropTreeLeftOvers]) await assert.rejects(step(place), LINKED);
-      assertUntouched();
-      await promises.unlink(directory);
-      await rename(`${directory}-moved`, directory);
+      await takeBackTree(place);
       await dropTreeLeftOvers(place);
-      assert.equal(await readFile(join(directory, 'one'), 'utf8'), 'now\n');
+      assertUntouched();
+      assert.equal(shell(`${directory}-moved`, 'ls -A; cat one'), 'one\nnow\n');
+      assert.deepEqual(await readdir(path), ['a']);
     });
 
   test('one above it', async (context) => {
@@ -119,7 +118,7 @@ describe('[28] a directory that becomes a link in the middle leads nowhere', () 
       LINKED,
     );
     assertUntouched();
-    assert.equal(await readFile(join(path, 'a-moved/b/one'), 'utf8'), 'then\n');
+    assert.equal(shell(join(path, 'a-moved/b'), 'ls -A; cat one'), 'one\nnow\n');
   });
 
   test('one in which another has to be made', async (context) => {
@@ -135,20 +134,29 @@ describe('[28] a directory that becomes a link in the middle leads nowhere', () 
       LINKED,
     );
     assertUntouched();
+    await dropTreeLeftOvers(place);
+    assertUntouched();
+    assert.deepEqual((await readdir(path)).toSorted(), ['a', 'a-moved']);
   });
 
   test('the one that holds the whole tree', async (context) => {
     const { home, place, victim, assertUntouched } = await scene(context);
     const app = join(home, 'app');
-    await swapBefore(
-      'rename',
-      becomes('media'),
-      () => linkInstead(app, victim),
-      () => placeTree(place),
+    await assert.rejects(
+      swapBefore(
+        'rename',
+        becomes('media'),
+        () => linkInstead(app, victim),
+        () => placeTree(place),
+      ),
+      MOVED,
     );
     assertUntouched();
-    assert.equal(await readFile(`${app}-moved/media/a/b/one`, 'utf8'), 'then\n');
-    assert.equal(await readFile(`${app}-moved/media_before_r1/a/b/one`, 'utf8'), 'now\n');
+    assert.equal(await readFile(`${app}-moved/media/a/b/one`, 'utf8'), 'now\n');
+    assert.deepEqual(
+      (await readdir(`${app}-moved`)).filter((name) => name.includes('_')),
+      [],
+    );
   });
 
   test('the staging directory itself', async (context) => {
@@ -197,3 +205,116 @@ describe('[28] a directory that becomes a link in the middle leads nowhere', () 
     assert.equal(await readFile(`${app}-moved/media/a/b/one`, 'utf8'), 'now\n');
   });
 });
+
+/** What the owner of the tree does at an instant of his choice, and undoes afterwards. */
+const SWAPS: Readonly<Record<string, { readonly paths?: string[]; readonly swap: string; readonly undo: string }>> = {
+  'puts a link for the directory of a file': {
+    paths: ['a/b/one'],
+    swap: 'cd media/a; mv b b.real; ln -s "$VICTIM" b',
+    undo: 'cd media/a; rm b; mv b.real b',
+  },
+  'puts another directory for that of a file': {
+    paths: ['a/b/one'],
+    swap: 'cd media/a; mv b b.real; mkdir b; echo other > b/one',
+    undo: 'cd media/a; rm -r b; mv b.real b',
+  },
+  'puts a link for the directory that holds the tree': {
+    swap: 'cd ..; mv app app.real; ln -s "$VICTIM" app',
+    undo: 'cd ..; rm app; mv app.real app',
+  },
+};
+
+describe('[28] whoever owns a tree and acts right before any call of its restore', () => {
+  const isRoot = process.getuid?.() === 0;
+  for (const [what, { paths, swap, undo }] of Object.entries(SWAPS))
+    test(`${what}: reaches nobody else's files, and no result says what is not so`, async (context) => {
+      const { home, place, victim, assertUntouched } = await scene(context, { paths });
+      const app = join(home, 'app');
+      if (isRoot)
+        shell(
+          home,
+          'chmod 711 .; chown 33 .; chown -h 33 app; find app/media -path "*/.holdfast-restoring-*" -prune -o -exec chown -h 33 {} +',
+        );
+      const saved = await temporaryDirectory(context);
+      shell(home, `cp -a app "${saved}"`);
+      const asOwner = (script: string) =>
+        execFileSync('sh', ['-euc', script], {
+          cwd: app,
+          env: { ...process.env, VICTIM: victim },
+          ...(isRoot && { uid: 33, gid: 33 }),
+        });
+      let refused = 0;
+      for (let count = 1; ; count += 1) {
+        let was = '';
+        const { reached, error } = await actBeforeCall(
+          count,
+          () => placeTree(place),
+          async () => {
+            was = await readFile(join(app, 'media/a/b/one'), 'utf8').catch(() => 'gone');
+            asOwner(swap);
+          },
+        );
+        assertUntouched();
+        if (!reached) break;
+        const is = await readFile(join(app, 'media/a/b/one'), 'utf8').catch(() => 'gone');
+        // What was done to it afterwards is the owner's own.
+        if (error === undefined) assert.ok([was, is].includes('then\n'), `before call ${count}: ${was}, ${is}`);
+        else refused += 1;
+        await takeBackTree(place).catch(() => undefined);
+        await dropTreeLeftOvers(place).catch(() => undefined);
+        assertUntouched();
+        execFileSync('sh', ['-euc', undo], { cwd: swap.startsWith('cd ..') ? victim : app });
+        await dropTreeLeftOvers(place);
+        const now = error === undefined && is !== 'then\n' ? 'then\n' : 'now\n';
+        assert.equal(await readFile(join(app, 'media/a/b/one'), 'utf8'), now, `before call ${count}`);
+        const names = shell(app, "find . -name '.holdfast*' -o -name '*_meanwhile_*'");
+        assert.equal(names, '', `before call ${count}`);
+        await rm(app, { recursive: true });
+        shell(home, `cp -a "${saved}/app" .`);
+        await adopt(place);
+      }
+      assert.ok(refused > 5, `${refused} were refused`);
+    });
+});
+
+/** Does a step, and something else right before its call of that number, whatever the call does. */
+async function actBeforeCall(count: number, step: () => Promise<unknown>, act: () => Promise<void>) {
+  const names = [
+    'rename',
+    'link',
+    'mkdir',
+    'unlink',
+    'rmdir',
+    'open',
+    'lstat',
+    'stat',
+    'readFile',
+    'readlink',
+  ] as const;
+  const real = names.map((name) => [name, promises[name] as Call] as const);
+  let calls = 0;
+  let reached = false;
+  for (const [name, call] of real)
+    Object.assign(promises, {
+      [name]: async (...args: unknown[]) => {
+        calls += 1;
+        if (calls === count) {
+          for (const [each, original] of real) Object.assign(promises, { [each]: original });
+          syncBuiltinESMExports();
+          reached = true;
+          await act();
+        }
+        return call(...args);
+      },
+    });
+  syncBuiltinESMExports();
+  try {
+    await step();
+    return { reached, error: undefined };
+  } catch (error) {
+    return { reached, error };
+  } finally {
+    for (const [name, call] of real) Object.assign(promises, { [name]: call });
+    syncBuiltinESMExports();
+  }
+}
