@@ -94,13 +94,18 @@ function parts(terminal: Terminal, manifest: Manifest): string {
 
 function treeRemarks({ part, tree }: ManifestPart): string[] {
   if (!tree) return [];
-  return (['changed', 'vanished', 'unreadable', 'skipped'] as const)
-    .filter((kind) => tree[kind].count > 0)
-    .map((kind) => {
-      const { count, paths } = tree[kind];
-      const more = count > paths.length ? `, and ${count - paths.length} more` : '';
-      return `${part}: ${count} ${kind}: ${paths.join(', ')}${more}`;
-    });
+  const kinds = {
+    changed: tree.changed,
+    vanished: tree.vanished,
+    unreadable: tree.unreadable,
+    skipped: tree.skipped,
+    'with too long paths to be restored': tree.longPaths,
+  };
+  return Object.entries(kinds).flatMap(([kind, list]) => {
+    const { count, paths } = list ?? { count: 0, paths: [] };
+    const more = count > paths.length ? `, and ${count - paths.length} more` : '';
+    return count === 0 ? [] : [`${part}: ${count} ${kind}: ${paths.join(', ')}${more}`];
+  });
 }
 
 function copies(terminal: Terminal, records: readonly CopyRecord[]): string {

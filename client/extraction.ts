@@ -162,6 +162,7 @@ function warnOfLeftOut(terminal: Terminal, leftOut: LeftOut | undefined): boolea
   const lists = [
     ['symbolic links that lead out of the tree', leftOut.outsideLinks],
     ['FIFOs and devices', leftOut.specialFiles],
+    ['entries with paths too long for any program here', leftOut.longPaths],
   ] as const;
   const some = lists.filter(([, { count }]) => count > 0);
   for (const [what, { count, paths }] of some) {

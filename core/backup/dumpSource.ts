@@ -131,6 +131,8 @@ async function treeParts({ source, plan, assignment }: DumpSourceOptions): Promi
   return trees.map(([tree, configuration]) => treePart({ tree, configuration, stallTimeout: plan.stallTimeout, tar }));
 }
 
+const NONE = { count: 0, paths: [] };
+
 /** What a reader of the result should know about trees that could not be kept as they were. */
 function warningsOf(parts: readonly ManifestPart[]): string[] {
   return parts.flatMap(({ part, tree }) => {
@@ -140,6 +142,7 @@ function warningsOf(parts: readonly ManifestPart[]): string[] {
       ['vanished while being read', tree.vanished],
       ['could not be read', tree.unreadable],
       ['skipped: sockets and the like are not kept', tree.skipped],
+      ['CANNOT BE RESTORED, their paths are too long: only extract --as tar gives them back', tree.longPaths ?? NONE],
     ] as const;
     return lists
       .filter(([, list]) => list.count > 0)

@@ -54,6 +54,8 @@ export interface TreeReport {
   readonly outsideLinks: PathList;
   /** FIFOs and devices; the same. */
   readonly specialFiles: PathList;
+  /** What is in the archive and no program can restore, for the length of its path. */
+  readonly longPaths: PathList;
 }
 
 export interface PathList {

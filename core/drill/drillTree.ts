@@ -99,6 +99,7 @@ function partOf(manifest: Manifest, restored: RestoredTree, compared: TreeCompar
     warnings: [
       ...leftOutOf('links that lead out of the tree', leftOut.outsideLinks),
       ...leftOutOf('FIFOs and devices', leftOut.specialFiles),
+      ...leftOutOf('entries with paths too long to be written', leftOut.longPaths),
       ...describeLost(compared),
       ...compared.notices,
     ],

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import type { PathList } from '../backup/part.ts';
 import { HoldfastError } from '../errors.ts';
+import { LONGEST_PATH } from './longPaths.ts';
 import { createPathCollector, printablePath, type PathCollector } from './paths.ts';
 import type { TarEntry } from './tarReader.ts';
 
@@ -9,12 +10,16 @@ export interface GuardOptions {
   readonly outsideLinks: boolean;
   /** Keep FIFOs and devices. */
   readonly specialFiles: boolean;
+  /** Bytes of the longest path that can be written. Unset: of any program. */
+  readonly longestPath?: number;
 }
 
 /** What was in the archive and was not extracted. */
 export interface LeftOut {
   readonly outsideLinks: PathList;
   readonly specialFiles: PathList;
+  /** Entries whose paths are too long for the program that unpacks. */
+  readonly longPaths: PathList;
 }
 
 export interface ArchiveGuard {
@@ -27,7 +32,7 @@ export interface ArchiveGuard {
  * Judges every entry of an archive before the program that extracts gets to see it. What no archive of a tree can hold
  * (a name that is absolute or climbs with `..`, a hard link out of the tree, a file below a symbolic link) was put there
  * to write elsewhere: the whole archive is refused. What a tree can well hold but is not harmless (symbolic links that
- * lead out of it, FIFOs, devices) is left out and listed, unless asked for.
+ * lead out of it, FIFOs, devices) is left out and listed, unless asked for; so is what nobody can write, by its path's length.
  */
 export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
   const symlinks = new Set<string>();
@@ -35,6 +40,7 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
   const dropped = new Map<string, PathCollector>();
   const outsideLinks = createPathCollector();
   const specialFiles = createPathCollector();
+  const longPaths = createPathCollector();
 
   const inside = (name: string, what: string): string => {
     const segments = name.split('/');
@@ -57,6 +63,7 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
       const path = inside(entry.path, 'the entry');
       if (path === '.' && entry.kind !== 'directory') throw refused('its root is no directory');
       if (symlinks.has(path)) throw refused(`the entry ${printablePath(entry.path)} replaces a symbolic link`);
+      if (isTooLong(entry.path, options.longestPath)) return leaveOut(entry, path, longPaths, wanted);
       if (entry.kind === 'hardlink') {
         const target = inside(entry.linkPath, 'the hard link to');
         if (symlinks.has(target)) symlinks.add(path);
@@ -74,7 +81,11 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
       }
       return wanted ? 'keep' : 'drop';
     },
-    leftOut: () => ({ outsideLinks: outsideLinks.list(), specialFiles: specialFiles.list() }),
+    leftOut: () => ({
+      outsideLinks: outsideLinks.list(),
+      specialFiles: specialFiles.list(),
+      longPaths: longPaths.list(),
+    }),
   };
 }
 
@@ -89,6 +100,11 @@ export function leadsOutside({ path: name, linkPath: target }: Pick<TarEntry, 'p
   const climbs = segments.findIndex((segment) => segment !== '..');
   const leading = climbs === -1 ? segments.length : climbs;
   return leading > parentsOf(path).length || segments.slice(leading).includes('..');
+}
+
+/** Whether no program can make an entry of this path again in an empty directory. */
+export function isTooLong(name: string, longest = LONGEST_PATH): boolean {
+  return name.replace(/\/+$/, '').length > longest;
 }
 
 /** `a/b/c` has the parents `a` and `a/b`. */

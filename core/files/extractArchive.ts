@@ -7,6 +7,7 @@ import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { startProcess } from '../process/childProcess.ts';
 import { createArchiveGuard, type LeftOut } from './archiveGuard.ts';
 import { createArchiveLimit, type ExpectedTotals } from './archiveLimit.ts';
+import { atLongPath, LONGEST_PATH, LONGEST_PATH_OF_NODE } from './longPaths.ts';
 import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
 import type { PathSelection } from './pathSelection.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
@@ -51,7 +52,11 @@ export async function extractArchive(
   await prepareDirectory(directory, named);
   const root = process.getuid?.() === 0;
   const specialFiles = options.specialFiles === true && root && options.tar !== undefined;
-  const guard = createArchiveGuard({ specialFiles, outsideLinks: options.outsideLinks === true });
+  const guard = createArchiveGuard({
+    specialFiles,
+    outsideLinks: options.outsideLinks === true,
+    longestPath: Math.min(longestPathOf(options.tar), roomBelow(directory, options.tar)),
+  });
   const counter = createTotalsCounter();
   const limit = createArchiveLimit(options.expected);
   /** For node-tar, which leaves this to others. GNU tar does as much by itself, and remembers less. */
@@ -73,6 +78,16 @@ export async function extractArchive(
     await finishEntries(directory, unfinished, owners);
   }
   return { totals: counter.totals(), leftOut: guard.leftOut() };
+}
+
+/** Bytes of the longest path that an archive is unpacked with. */
+export function longestPathOf(tar: TarProgram | undefined): number {
+  return tar ? LONGEST_PATH : LONGEST_PATH_OF_NODE;
+}
+
+/** Node-tar puts the directory before every name. */
+function roomBelow(directory: string, tar: TarProgram | undefined): number {
+  return tar ? LONGEST_PATH : LONGEST_PATH - Buffer.byteLength(directory) - 1;
 }
 
 async function prepareDirectory(directory: string, named: string): Promise<void> {
@@ -170,10 +185,11 @@ async function unpackWithNode(
  */
 async function finishEntries(root: string, entries: readonly TarEntry[], owners: boolean): Promise<void> {
   for (const { kind, path, mode, uid, gid, modified } of entries.toReversed()) {
-    const at = bytePath(root, path);
-    if (kind === 'directory' && owners) await chown(at, uid, gid);
-    await chmod(at, mode);
-    if (kind === 'directory') await utimes(at, modified / 1000, modified / 1000);
+    await atLongPath(bytePath(root, path), async (at) => {
+      if (kind === 'directory' && owners) await chown(at, uid, gid);
+      await chmod(at, mode);
+      if (kind === 'directory') await utimes(at, modified / 1000, modified / 1000);
+    });
   }
 }
 

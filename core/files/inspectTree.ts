@@ -1,7 +1,10 @@
 import { access, constants } from 'node:fs/promises';
 import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
+import type { PathList } from '../backup/part.ts';
 import { codeOf, isHoldfastError, type HoldfastError } from '../errors.ts';
 import { excludedOf } from './excludes.ts';
+import { isTooLong } from './archiveGuard.ts';
+import { atLongPath } from './longPaths.ts';
 import { createPathCollector } from './paths.ts';
 import { assertDirectory, missingMounts } from './treeDirectory.ts';
 import { assertFloors } from './treeNotes.ts';
@@ -47,8 +50,11 @@ export async function inspectTree(
     });
 
   const unreadable = createPathCollector();
-  const counted = await countTree(configuration, (path) => unreadable.add(path), signal);
+  const long = createPathCollector();
+  const noted = { onUnreadable: (path: string) => unreadable.add(path), onLong: (path: string) => long.add(path) };
+  const counted = await countTree(configuration, noted, signal);
   if (unreadable.list().count > 0) findings.push(unreadableFinding(tree, configuration, unreadable.list()));
+  if (long.list().count > 0) findings.push(longFinding(tree, configuration, long.list()));
   try {
     assertFloors(tree, configuration, counted);
   } catch (error) {
@@ -59,7 +65,7 @@ export async function inspectTree(
 
 async function countTree(
   configuration: FileTreeConfiguration,
-  onUnreadable: (path: string) => void,
+  noted: { readonly onUnreadable: (path: string) => void; readonly onLong: (path: string) => void },
   signal: AbortSignal | undefined,
 ): Promise<{ files: number; bytes: number }> {
   const root = configuration.path;
@@ -68,14 +74,17 @@ async function countTree(
   const onTrouble = (path: string, error: unknown) => {
     if (codeOf(error) === undefined) throw error;
     // What is gone already is not there to be read; the archive will say the same.
-    if (codeOf(error) !== 'ENOENT') onUnreadable(path);
+    if (codeOf(error) !== 'ENOENT') noted.onUnreadable(path);
   };
   for await (const { path, stats } of walkTree({ path: root, exclude: excludedOf(configuration), onTrouble })) {
     signal?.throwIfAborted();
+    if (isTooLong(path)) noted.onLong(path);
     if (!stats.isFile()) continue;
     files++;
     bytes += Number(stats.size);
-    await access(bytePath(root, path), constants.R_OK).catch((error: unknown) => onTrouble(path, error));
+    await atLongPath(bytePath(root, path), (at) => access(at, constants.R_OK)).catch((error: unknown) =>
+      onTrouble(path, error),
+    );
   }
   return { files, bytes };
 }
@@ -89,6 +98,14 @@ function unreadableFinding(
     level: configuration.onUnreadable === 'fail' ? 'failed' : 'warning',
     message: `${tree}: ${count} entries below ${configuration.path} cannot be read: ${paths.slice(0, 5).join(', ')}`,
     advice: "Let the worker's user read them, or exclude them.",
+  };
+}
+
+function longFinding(tree: string, { path }: FileTreeConfiguration, { count, paths }: PathList): TreeFinding {
+  return {
+    level: 'warning',
+    message: `${tree}: ${count} entries below ${path} have paths too long for any program to restore them: ${paths.slice(0, 5).join(', ')}`,
+    advice: 'They are backed up, and only `holdfast extract --as tar` gives them back. Shorten them, or exclude them.',
   };
 }
 

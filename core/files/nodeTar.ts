@@ -9,6 +9,7 @@ import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { codeOf, HoldfastError } from '../errors.ts';
 import { excludedOf } from './excludes.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';
+import { atLongPath } from './longPaths.ts';
 import { bytePath, walkTree, type WalkedEntry } from './walkTree.ts';
 
 /**
@@ -50,9 +51,11 @@ async function* archiveBlocks(configuration: FileTreeConfiguration, notes: TreeN
     } else if (stats.isDirectory()) {
       yield header(entry, { type: 'Directory', path: `${textOf(path)}/` });
     } else if (stats.isSymbolicLink()) {
-      const target = await readlink(bytePath(root, path), { encoding: 'latin1' }).catch((error: unknown) => {
-        onTrouble(path, error);
-      });
+      const target = await atLongPath(bytePath(root, path), (at) => readlink(at, { encoding: 'latin1' })).catch(
+        (error: unknown) => {
+          onTrouble(path, error);
+        },
+      );
       if (target !== undefined) yield header(entry, { type: 'SymbolicLink', linkpath: textOf(target) });
     } else if (stats.isFile()) {
       const inode = `${stats.dev}:${stats.ino}`;
@@ -73,7 +76,7 @@ async function* archiveBlocks(configuration: FileTreeConfiguration, notes: TreeN
 async function* fileBlocks(root: string, path: string, notes: TreeNotes): AsyncGenerator<Buffer> {
   let file: FileHandle;
   try {
-    file = await open(bytePath(root, path), constants.O_RDONLY | constants.O_NOFOLLOW);
+    file = await atLongPath(bytePath(root, path), (at) => open(at, constants.O_RDONLY | constants.O_NOFOLLOW));
   } catch (error) {
     noteTrouble(path, error, notes);
     return;

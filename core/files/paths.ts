@@ -24,7 +24,7 @@ export function createPathCollector(): PathCollector {
       if (path === last) return;
       last = path;
       count++;
-      if (paths.length < LISTED_PATHS) paths.push(printablePath(path));
+      if (paths.length < LISTED_PATHS) paths.push(shownPath(path));
     },
     list: () => ({ count, paths: [...paths] }),
   };
@@ -43,6 +43,17 @@ export function printablePath(path: string): string {
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\t': '\\t', '\r': '\\r' };
+
+/** So long a path is shown as it is. */
+const SHOWN = 500;
+const SHOWN_END = 200;
+
+/** As `printablePath`; of one that would fill the screen its beginning and its end, and its length. */
+export function shownPath(path: string): string {
+  const text = printablePath(path);
+  if (text.length <= SHOWN) return text;
+  return `${text.slice(0, SHOWN - SHOWN_END)}...${text.slice(-SHOWN_END)} (${path.length} bytes)`;
+}
 
 function octal(character: string): string {
   return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;

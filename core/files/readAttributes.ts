@@ -32,10 +32,11 @@ export async function readAttributes(
       ...(tar.acls ? ['--acls'] : []),
       '--null',
       '--no-unquote',
-      `--directory=${directory}`,
       '--files-from=-',
     ],
     environment: { LC_ALL: 'C' },
+    // Not as an argument: a path by a handle leads there in this process only, until the program begins.
+    workingDirectory: directory,
     input: Readable.from([Buffer.from(names.map((name) => `./${name}\0`).join(''), 'latin1')]),
     acceptedExitCodes: [1],
     ...(signal && { signal }),

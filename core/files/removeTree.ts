@@ -1,5 +1,6 @@
 import { chmod, lstat, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { codeOf } from '../errors.ts';
+import { atLongPath } from './longPaths.ts';
 import { openDirectory, pathOf } from './pinnedDirectory.ts';
 
 /**
@@ -61,8 +62,8 @@ async function empty(directory: Buffer): Promise<void> {
   const worker = async () => {
     for (const { name, isDirectory } of entries) {
       const at = Buffer.concat([directory, Buffer.from('/'), name]);
-      if (isDirectory) await remove(at, at);
-      else await unlink(at).catch(ignoreMissing);
+      if (isDirectory) await atLongPath(at, (reached) => remove(reached, reached));
+      else await atLongPath(at, unlink).catch(ignoreMissing);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

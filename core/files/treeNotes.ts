@@ -13,6 +13,8 @@ export interface TreeNotes {
   /** What is in the archive and a restore leaves out unless it is asked for. */
   readonly outsideLinks: PathCollector;
   readonly specialFiles: PathCollector;
+  /** What is in the archive and cannot be restored. */
+  readonly longPaths: PathCollector;
 }
 
 /** An archive program at work: its output, and its end. */
@@ -30,6 +32,7 @@ export function createTreeNotes(): TreeNotes {
     skipped: createPathCollector(),
     outsideLinks: createPathCollector(),
     specialFiles: createPathCollector(),
+    longPaths: createPathCollector(),
   };
 }
 
@@ -45,6 +48,7 @@ export function createTreeReport(totals: ArchiveTotals, notes: TreeNotes): TreeR
     skipped: notes.skipped.list(),
     outsideLinks: notes.outsideLinks.list(),
     specialFiles: notes.specialFiles.list(),
+    longPaths: notes.longPaths.list(),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { PartFacts, PartSource } from '../backup/part.ts';
 import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { HoldfastError } from '../errors.ts';
-import { leadsOutside } from './archiveGuard.ts';
+import { isTooLong, leadsOutside } from './archiveGuard.ts';
 import { archiveWithGnuTar } from './gnuTar.ts';
 import { createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
 import { archiveWithNode } from './nodeTar.ts';
@@ -85,6 +85,7 @@ function countedArchive(running: Promise<RunningArchive>, notes: TreeNotes) {
       counter.add(entry);
       if (entry.kind === 'symlink' && leadsOutside(entry)) notes.outsideLinks.add(entry.path);
       if (entry.kind === 'fifo' || entry.kind === 'device') notes.specialFiles.add(entry.path);
+      if (isTooLong(entry.path)) notes.longPaths.add(entry.path);
       return 'keep';
     },
     damaged: (what) => new HoldfastError('DumpFailed', `the archive program wrote no whole archive: ${what}`),

@@ -28,6 +28,7 @@ const treeReport = z.strictObject({
   skipped: pathList,
   outsideLinks: pathList.optional(),
   specialFiles: pathList.optional(),
+  longPaths: pathList.optional(),
 });
 
 const storedObject = z.strictObject({

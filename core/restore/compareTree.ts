@@ -3,6 +3,9 @@ import { constants, type BigIntStats } from 'node:fs';
 import { lstat, open, readlink } from 'node:fs/promises';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { createArchiveGuard } from '../files/archiveGuard.ts';
+import { longestPathOf } from '../files/extractArchive.ts';
+import { atLongPath } from '../files/longPaths.ts';
+import { pinDirectory } from '../files/pinnedDirectory.ts';
 import { createArchiveLimit } from '../files/archiveLimit.ts';
 import { archiveContents, type ArchiveContent } from '../files/archiveContents.ts';
 import { printablePath } from '../files/paths.ts';
@@ -31,8 +34,11 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   const { tree, manifest, copies, signal } = options;
   const part = treeNamed(manifest, tree);
   const begun = performance.now();
-  const compare = (backend: Backend) => compareWithCopy(options, part, readingAhead(backend));
-  const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal);
+  // Whatever is put under its name meanwhile: what is looked at is what was unpacked.
+  const pinned = await pinDirectory(options.directory);
+  const held = { ...options, directory: pinned.at };
+  const compare = (backend: Backend) => compareWithCopy(held, part, readingAhead(backend));
+  const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal).finally(pinned.close);
   const duration = Math.round(performance.now() - begun);
   const { labels, ...compared } = result;
   return { tree, ...compared, notices: [...treeNotices(part), ...labelNotices(labels)], backend, passedOver, duration };
@@ -111,6 +117,7 @@ function restoredEntries(options: CompareTreeOptions, part: ManifestPart, conten
   const guard = createArchiveGuard({
     outsideLinks: outsideLinks === true,
     specialFiles: specialFiles === true && process.getuid?.() === 0 && tar !== undefined,
+    longestPath: longestPathOf(tar),
   });
   const limit = createArchiveLimit(part.tree);
   const wants = (entry: TarEntry) => {
@@ -140,7 +147,7 @@ async function compareEntry(
   }
   if (kind !== entry.kind) return say('kind', entry.kind, kind);
   if (entry.kind === 'symlink') {
-    const target = await readlink(at, { encoding: 'latin1' });
+    const target = await atLongPath(at, (reached) => readlink(reached, { encoding: 'latin1' }));
     if (target !== entry.linkPath) say('target', printablePath(entry.linkPath), printablePath(target));
   }
   if (entry.kind === 'file') await compareContents(at, entry, sha256, stats, say);
@@ -207,7 +214,7 @@ function refuseTrouble(path: string, error: unknown): never {
 
 async function lookAt(file: Buffer): Promise<BigIntStats | undefined> {
   try {
-    return await lstat(file, { bigint: true });
+    return await atLongPath(file, (at) => lstat(at, { bigint: true }));
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw error;
@@ -217,7 +224,7 @@ async function lookAt(file: Buffer): Promise<BigIntStats | undefined> {
 const READ_BYTES = 2 ** 20;
 
 async function hashFile(file: Buffer): Promise<string> {
-  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const handle = await atLongPath(file, (at) => open(at, constants.O_RDONLY | constants.O_NOFOLLOW));
   try {
     const hash = createHash('sha256');
     const buffer = Buffer.allocUnsafe(READ_BYTES);

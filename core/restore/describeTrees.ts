@@ -6,8 +6,8 @@ import type { RestoredTree, TreeComparison } from './trees.ts';
 /** What became of a tree, for people. */
 export function describeTree({ tree, targets, keptAs, meanwhile, restored, comparison }: RestoredTreeResult): string[] {
   const { totals, leftOut, backend } = restored;
-  const { outsideLinks, specialFiles } = leftOut;
-  const left = outsideLinks.count + specialFiles.count;
+  const { outsideLinks, specialFiles, longPaths } = leftOut;
+  const left = outsideLinks.count + specialFiles.count + longPaths.count;
   const lost = comparison.lost.reduce((sum, { count }) => sum + count, 0);
   const without = [
     ...(left === 0 ? [] : [`${left} entries that are left out`]),
@@ -28,6 +28,11 @@ export function describeTree({ tree, targets, keptAs, meanwhile, restored, compa
       : [
           `NOT restored: ${specialFiles.count} FIFOs and devices: ${cutList(specialFiles.paths, specialFiles.count)}. Make them by hand (mkfifo, mknod), or copy them from what was there.`,
         ]),
+    ...(longPaths.count === 0
+      ? []
+      : [
+          `NOT restored: ${longPaths.count} entries whose paths are too long to be written: ${cutList(longPaths.paths, longPaths.count)}. \`holdfast extract --as tar\` gives them back.`,
+        ]),
     ...describeLost(comparison),
     ...comparison.notices,
   ];
@@ -46,8 +51,8 @@ export function isWhole(
   { leftOut }: Pick<RestoredTree, 'leftOut'>,
   comparison?: Pick<TreeComparison, 'lost'>,
 ): boolean {
-  const { outsideLinks, specialFiles } = leftOut;
-  return outsideLinks.count + specialFiles.count === 0 && (comparison?.lost ?? []).length === 0;
+  const { outsideLinks, specialFiles, longPaths } = leftOut;
+  return outsideLinks.count + specialFiles.count + longPaths.count === 0 && (comparison?.lost ?? []).length === 0;
 }
 
 /** Shell commands for who wants the files of before back, or is done with them. */

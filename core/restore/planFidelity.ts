@@ -86,6 +86,14 @@ function leftOutFindings(tree: string, { tree: report }: ManifestPart, { outside
         'Make them by hand (mkfifo, mknod) after the restore.',
       ),
     );
+  const long = report?.longPaths;
+  if (long && long.count > 0)
+    findings.push(
+      warning(
+        `${long.count} entries of ${tree} have paths too long to be written and will be left out: ${cutList(long.paths, long.count)}`,
+        '`holdfast extract --as tar` gives them back, in an archive.',
+      ),
+    );
   return findings;
 }
 

@@ -2,6 +2,7 @@ import { rename, rmdir, unlink } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { HoldfastError } from '../errors.ts';
 import { extractArchive, type ExtractedArchive } from '../files/extractArchive.ts';
+import { atLongPath } from '../files/longPaths.ts';
 import { selectPaths } from '../files/pathSelection.ts';
 import { bytePath } from '../files/walkTree.ts';
 import { partBytes } from '../repository/extractPart.ts';
@@ -120,7 +121,7 @@ async function unpackOnce(
 /** Takes away the names that were needed for their contents only, and the directories that came to be for them. */
 async function removeContents(directory: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    await unlink(bytePath(directory, name)).catch((cause: unknown) => {
+    await atLongPath(bytePath(directory, name), unlink).catch((cause: unknown) => {
       throw unwritable(directory, cause);
     });
     const above = name.split('/').slice(0, -1);

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { STAGING_PREFIX } from '../files/excludes.ts';
+import { atLongPath } from '../files/longPaths.ts';
 import { pinDirectory, type PinnedDirectory } from '../files/pinnedDirectory.ts';
 import { emptyTree, removeTree } from '../files/removeTree.ts';
 import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
@@ -290,7 +291,7 @@ export async function exists(file: string): Promise<boolean> {
 /** What lstat says, in whole numbers; undefined where there is nothing. */
 export async function lookAt(file: string) {
   try {
-    return await lstat(file, { bigint: true });
+    return await atLongPath(Buffer.from(file), (at) => lstat(at, { bigint: true }));
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw unwritable(file, error);

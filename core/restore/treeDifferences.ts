@@ -1,4 +1,4 @@
-import { printablePath } from '../files/paths.ts';
+import { shownPath } from '../files/paths.ts';
 import { plainName } from '../files/pathSelection.ts';
 import { DIFFERENCES_SHOWN, type Difference } from './run.ts';
 
@@ -16,7 +16,7 @@ export function collectDifferences(): DifferenceList {
     add: ({ path, kind }, what, expected, found) => {
       count += 1;
       if (differences.length >= DIFFERENCES_SHOWN) return;
-      differences.push({ severity: 'difference', kind, object: printablePath(plainName(path)), what, expected, found });
+      differences.push({ severity: 'difference', kind, object: shownPath(plainName(path)), what, expected, found });
     },
     list: () => ({ differences, count }),
   };
