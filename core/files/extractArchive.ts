@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readdir, utimes } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readdir, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,6 +10,7 @@ import { createArchiveLimit, type ExpectedTotals } from './archiveLimit.ts';
 import { atLongPath, LONGEST_PATH, LONGEST_PATH_OF_NODE } from './longPaths.ts';
 import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
 import type { PathSelection } from './pathSelection.ts';
+import { hasSetIds, restoredMode } from './setIds.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
 import type { TarProgram } from './tarProgram.ts';
 import { bytePath } from './walkTree.ts';
@@ -61,6 +62,8 @@ export async function extractArchive(
   const limit = createArchiveLimit(options.expected);
   /** For node-tar, which leaves this to others. GNU tar does as much by itself, and remembers less. */
   const unfinished: TarEntry[] = [];
+  const owners = options.owners ?? root;
+  const withSetIds: TarEntry[] = [];
   const guarded = guardedStream((entry) => {
     limit.add(entry);
     const wanted = options.selection?.wants(entry) ?? true;
@@ -69,14 +72,15 @@ export async function extractArchive(
     if (entry.sparse && !options.tar) throw sparseNeedsTar();
     counter.add(entry);
     if (!options.tar && (entry.kind === 'directory' || entry.kind === 'file')) unfinished.push(entry);
+    if (!owners && hasSetIds(entry)) withSetIds.push(entry);
     return verdict;
   }, limit.end);
-  const owners = options.owners ?? root;
   if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, named, owners });
   else {
     await unpackWithNode(stream, guarded, directory, { ...options, named, owners });
     await finishEntries(directory, unfinished, owners);
   }
+  await clearSetIds(directory, withSetIds);
   return { totals: counter.totals(), leftOut: guard.leftOut() };
 }
 
@@ -191,6 +195,16 @@ async function finishEntries(root: string, entries: readonly TarEntry[], owners:
       if (kind === 'directory') await utimes(at, modified / 1000, modified / 1000);
     });
   }
+}
+
+async function clearSetIds(root: string, entries: readonly TarEntry[]): Promise<void> {
+  for (const entry of entries)
+    await atLongPath(bytePath(root, entry.path), async (at) => chmod(at, restoredMode(entry, await lstat(at)))).catch(
+      (error: unknown) => {
+        // Behind a directory that keeps its owner out: nobody comes to it before that is opened.
+        if (codeOf(error) !== 'EACCES') throw error;
+      },
+    );
 }
 
 function sparseNeedsTar(): HoldfastError {

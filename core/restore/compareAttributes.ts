@@ -9,6 +9,8 @@ import type { CompareTreeOptions, LostAttributes } from './trees.ts';
 export interface AttributeComparison {
   /** Takes every entry that was restored with its attributes. */
   add(entry: TarEntry): Promise<void>;
+  /** Takes one that is known to be lost. */
+  lose(entry: TarEntry, name: string, reason: string): void;
   /** To be called after the last entry. */
   end(): Promise<{ readonly lost: readonly LostAttributes[]; readonly labels: LostAttributes | undefined }>;
 }
@@ -68,6 +70,7 @@ export function createAttributeComparison(options: CompareTreeOptions, found: Di
   };
 
   return {
+    lose,
     add: async (entry) => {
       if (entry.attributes === undefined) return;
       batch.push(entry);

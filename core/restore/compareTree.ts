@@ -9,6 +9,7 @@ import { pinDirectory } from '../files/pinnedDirectory.ts';
 import { createArchiveLimit } from '../files/archiveLimit.ts';
 import { archiveContents, type ArchiveContent } from '../files/archiveContents.ts';
 import { printablePath } from '../files/paths.ts';
+import { restoredMode } from '../files/setIds.ts';
 import { plainName, selectPaths, type PathSelection } from '../files/pathSelection.ts';
 import type { TarEntry } from '../files/tarReader.ts';
 import { bytePath, walkTree } from '../files/walkTree.ts';
@@ -17,9 +18,10 @@ import type { ManifestPart } from '../repository/manifest.ts';
 import { mapInOrder } from '../seal/inOrder.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
-import { createAttributeComparison } from './compareAttributes.ts';
+import { createAttributeComparison, type AttributeComparison } from './compareAttributes.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { treeArchive } from './restoreTree.ts';
+import { createSight, type Sight } from './sight.ts';
 import { collectDifferences, type DifferenceList } from './treeDifferences.ts';
 import { treeNamed, treeNotices } from './treeParts.ts';
 import type { CompareTreeOptions, LostAttributes, TreeComparison } from './trees.ts';
@@ -35,7 +37,7 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   const part = treeNamed(manifest, tree);
   const begun = performance.now();
   // Whatever is put under its name meanwhile: what is looked at is what was unpacked.
-  const pinned = await pinDirectory(options.directory);
+  const pinned = await pinDirectory(options.directory).catch((error: unknown) => refuseTrouble('.', error));
   const held = { ...options, directory: pinned.at };
   const compare = (backend: Backend) => compareWithCopy(held, part, readingAhead(backend));
   const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal).finally(pinned.close);
@@ -44,7 +46,10 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   return { tree, ...compared, notices: [...treeNotices(part), ...labelNotices(labels)], backend, passedOver, duration };
 }
 
-type Compared = Pick<TreeComparison, 'equal' | 'differences' | 'differenceCount' | 'compared' | 'lost'> & {
+type Compared = Pick<
+  TreeComparison,
+  'equal' | 'differences' | 'differenceCount' | 'compared' | 'lost' | 'notCompared'
+> & {
   readonly labels: LostAttributes | undefined;
 };
 
@@ -52,12 +57,14 @@ async function compareWithCopy(options: CompareTreeOptions, part: ManifestPart, 
   const first = await compareOnce(options, part, backend, []);
   const missing = first.selection?.missingContents() ?? [];
   // Of a wanted name that is a further one of a file, the contents stand in the archive under its first.
-  const { found, attributes, entries, files, bytes } =
+  const { found, attributes, sight, entries, files, bytes } =
     missing.length === 0 ? first : await compareOnce(options, part, backend, missing);
-  if ((await countEntries(options)) !== entries) await nameSurplus(options, part, backend, missing, found);
+  if ((await countEntries(options, sight)) !== entries - sight.unseen())
+    await nameSurplus(options, part, backend, { contents: missing, sight }, found);
   const { differences, count } = found.list();
   const compared = { entries, files, bytes };
-  return { equal: count === 0, differences, differenceCount: count, compared, ...attributes };
+  const notCompared = sight.list();
+  return { equal: count === 0, differences, differenceCount: count, compared, notCompared, ...attributes };
 }
 
 /** One waits for the disk while others are hashed. */
@@ -72,13 +79,14 @@ async function compareOnce(
   const { directory } = options;
   const { wants, selection } = restoredEntries(options, part, contents);
   const found = collectDifferences();
-  const attributes = createAttributeComparison(options, found);
+  const sight = createSight();
   const isExtra = new Set(contents);
   /** Hashes of contents whose own name was not restored. */
   const hashes = new Map<string, ArchiveContent>();
   async function* expected(): AsyncGenerator<ArchiveContent> {
     for await (const content of archiveContents(treeArchive(options, part, backend), wants)) {
       const name = plainName(content.entry.path);
+      sight.meet(content.entry);
       if (isExtra.has(name)) {
         hashes.set(name, content);
         continue;
@@ -87,10 +95,12 @@ async function compareOnce(
       yield source ? { ...source, entry: { ...source.entry, path: content.entry.path } } : content;
     }
   }
+  const attributes = createAttributeComparison(options, found);
   const compare = async (content: ArchiveContent) => {
     // A directory above what is wanted came along for its sake.
     const whole = selection === undefined || selection.holds(plainName(content.entry.path));
-    await compareEntry(directory, content, whole, options, found);
+    const say = { differs: found, attributes, sight };
+    await compareEntry(directory, content, whole, options, say);
     return { entry: content.entry, whole };
   };
   let [entries, files, bytes] = [0, 0, 0];
@@ -100,7 +110,7 @@ async function compareOnce(
     if (entry.kind === 'file') files += 1;
     bytes += entry.bytes;
   }
-  return { found, selection, attributes: await attributes.end(), entries, files, bytes };
+  return { found, selection, sight, attributes: await attributes.end(), entries, files, bytes };
 }
 
 function labelNotices(labels: LostAttributes | undefined): string[] {
@@ -132,11 +142,12 @@ async function compareEntry(
   { entry, sha256 }: ArchiveContent,
   whole: boolean,
   options: CompareTreeOptions,
-  found: DifferenceList,
+  { differs, attributes, sight }: Findings,
 ): Promise<void> {
   const at = bytePath(directory, plainName(entry.path));
+  if (await sight.isHidden(entry, () => lookAt(at))) return;
   const stats = await lookAt(at);
-  const say = (what: string, expected: string, actual: string) => found.add(entry, what, expected, actual);
+  const say = (what: string, expected: string, actual: string) => differs.add(entry, what, expected, actual);
   if (stats === undefined) return say('presence', 'there', 'missing');
   const kind = kindOf(stats);
   if (entry.kind === 'hardlink') {
@@ -150,8 +161,15 @@ async function compareEntry(
     const target = await atLongPath(at, (reached) => readlink(reached, { encoding: 'latin1' }));
     if (target !== entry.linkPath) say('target', printablePath(entry.linkPath), printablePath(target));
   }
-  if (entry.kind === 'file') await compareContents(at, entry, sha256, stats, say);
-  if (whole) compareAttributes(entry, stats, options, say);
+  if (entry.kind === 'file' && !(await sight.isClosed(entry, () => hashFile(at))))
+    await compareContents(at, entry, sha256, stats, say);
+  if (whole) compareAttributes(entry, stats, options, say, attributes);
+}
+
+interface Findings {
+  readonly differs: DifferenceList;
+  readonly attributes: AttributeComparison;
+  readonly sight: Sight;
 }
 
 type Say = (what: string, expected: string, actual: string) => void;
@@ -170,10 +188,18 @@ async function compareContents(at: Buffer, entry: TarEntry, sha256: string, stat
 /** Milliseconds: node-tar cuts what is finer. It also keeps no times of links. */
 const SAME_TIME = 1;
 
-function compareAttributes(entry: TarEntry, stats: BigIntStats, { tar, owners }: CompareTreeOptions, say: Say): void {
+function compareAttributes(
+  entry: TarEntry,
+  stats: BigIntStats,
+  { tar, owners }: CompareTreeOptions,
+  say: Say,
+  { lose }: AttributeComparison,
+): void {
   const link = entry.kind === 'symlink';
   const mode = Number(stats.mode & 0o7777n);
-  if (!link && mode !== entry.mode) say('mode', octal(entry.mode), octal(mode));
+  const expected = restoredMode(entry, stats);
+  if (!link && mode !== expected) say('mode', octal(expected), octal(mode));
+  if (expected !== entry.mode) lose(entry, 'set-user-ID or set-group-ID', FOREIGN);
   const modified = Number(stats.mtimeNs) / 1e6;
   if ((!link || tar !== undefined) && Math.abs(modified - entry.modified) > SAME_TIME)
     say('time', timeText(entry.modified), timeText(modified));
@@ -182,8 +208,10 @@ function compareAttributes(entry: TarEntry, stats: BigIntStats, { tar, owners }:
     say('owner', `${entry.uid}:${entry.gid}`, owner);
 }
 
-async function countEntries({ directory }: CompareTreeOptions): Promise<number> {
-  const walk = walkRestored(directory);
+const FOREIGN = 'it would run as who restored it, not as whom it belonged to';
+
+async function countEntries({ directory }: CompareTreeOptions, sight: Sight): Promise<number> {
+  const walk = walkRestored(directory, sight);
   for (let entries = 0; ; entries += 1) if ((await walk.next()).done) return entries;
 }
 
@@ -192,24 +220,30 @@ async function nameSurplus(
   options: CompareTreeOptions,
   part: ManifestPart,
   backend: Backend,
-  contents: readonly string[],
+  { contents, sight }: { readonly contents: readonly string[]; readonly sight: Sight },
   found: DifferenceList,
 ): Promise<void> {
   const { wants } = restoredEntries(options, part, contents);
   const names = new Set<string>();
   for await (const { entry } of archiveContents(treeArchive(options, part, backend), wants))
     if (!contents.includes(plainName(entry.path))) names.add(plainName(entry.path));
-  for await (const { path, stats } of walkRestored(options.directory))
+  for await (const { path, stats } of walkRestored(options.directory, sight))
     if (!names.has(plainName(path))) found.add({ path, kind: kindOf(stats) }, 'presence', 'not there', 'there');
 }
 
-function walkRestored(path: string) {
-  return walkTree({ path, exclude: [], onTrouble: refuseTrouble });
+function walkRestored(path: string, sight: Sight) {
+  const onTrouble = (at: string, error: unknown) => {
+    if (codeOf(error) !== 'EACCES' || !sight.forgives(at)) refuseTrouble(at, error);
+  };
+  return walkTree({ path, exclude: [], onTrouble });
 }
 
 function refuseTrouble(path: string, error: unknown): never {
   const message = `${printablePath(path)} of the restored tree cannot be read: ${messageOf(error)}`;
-  throw new HoldfastError('RestoreFailed', message, { advice: 'Compare as the user that restored it.', cause: error });
+  throw new HoldfastError('RestoreFailed', message, {
+    advice: 'Restore as root, whom no mode keeps out.',
+    cause: error,
+  });
 }
 
 async function lookAt(file: Buffer): Promise<BigIntStats | undefined> {

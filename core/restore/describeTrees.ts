@@ -11,7 +11,10 @@ export function describeTree({ tree, targets, keptAs, meanwhile, restored, compa
   const lost = comparison.lost.reduce((sum, { count }) => sum + count, 0);
   const without = [
     ...(left === 0 ? [] : [`${left} entries that are left out`]),
-    ...(lost === 0 ? [] : [`${lost} extended attributes and ACLs`]),
+    ...(lost === 0 ? [] : [`${lost} attributes`]),
+    ...(comparison.notCompared.count === 0
+      ? []
+      : [`${comparison.notCompared.count} entries that could not be compared`]),
   ];
   const verdict = without.length === 0 ? 'equal to the backup' : `equal to the backup but for ${without.join(' and ')}`;
   return [
@@ -38,21 +41,30 @@ export function describeTree({ tree, targets, keptAs, meanwhile, restored, compa
   ];
 }
 
-/** What of a tree's extended attributes and ACLs did not come back, for people. */
-export function describeLost({ lost }: Pick<TreeComparison, 'lost'>): string[] {
-  return lost.map(
-    ({ reason, count, paths }) =>
-      `NOT restored: ${count} extended attributes and ACLs, because ${reason}: ${cutList(paths, count)}.`,
-  );
+/** What of a tree's attributes did not come back, and what of it nobody looked at, for people. */
+export function describeLost({ lost, notCompared }: Pick<TreeComparison, 'lost' | 'notCompared'>): string[] {
+  return [
+    ...lost.map(
+      ({ reason, count, paths }) => `NOT restored: ${count} attributes, because ${reason}: ${cutList(paths, count)}.`,
+    ),
+    ...(notCompared.count === 0
+      ? []
+      : [
+          `NOT compared: ${notCompared.count} entries, because their modes, or those of directories above, keep their owner out, and this is not root: ${cutList(notCompared.paths, notCompared.count)}.`,
+        ]),
+  ];
 }
 
 /** Whether all that the backup has of a tree came back. */
 export function isWhole(
   { leftOut }: Pick<RestoredTree, 'leftOut'>,
-  comparison?: Pick<TreeComparison, 'lost'>,
+  comparison?: Pick<TreeComparison, 'lost' | 'notCompared'>,
 ): boolean {
   const { outsideLinks, specialFiles, longPaths } = leftOut;
-  return outsideLinks.count + specialFiles.count + longPaths.count === 0 && (comparison?.lost ?? []).length === 0;
+  return (
+    outsideLinks.count + specialFiles.count + longPaths.count === 0 &&
+    (comparison?.lost ?? []).length + (comparison?.notCompared.count ?? 0) === 0
+  );
 }
 
 /** Shell commands for who wants the files of before back, or is done with them. */

@@ -1,4 +1,4 @@
-import { link, mkdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { chmod, link, mkdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { openDirectory } from '../files/pinnedDirectory.ts';
@@ -167,7 +167,7 @@ async function carryOut(move: Move, at: MoveAt): Promise<void> {
   if (found !== null && found === before) await putAside(move, at);
   else if (found !== null) await doing(live, () => rename(at.live, at.meanwhile));
   if (before !== null && (await identityOf(at.keptAs)) !== before) throw vanished(keptAs);
-  await doing(live, () => rename(at.staged, at.live));
+  await doing(live, () => moveAcross(at.staged, at.live));
 }
 
 async function putAside({ live, keptAs, before }: Move, at: MoveAt): Promise<void> {
@@ -192,11 +192,28 @@ async function undo({ live, keptAs, before, after }: Move, at: MoveAt): Promise<
   if (found === after) {
     const single = before !== null && !(await isDirectory(at.live)) && !(await isDirectory(at.keptAs));
     const held = single && ((await identityOf(at.staged)) === after || (await hasLinked(at.live, at.staged)));
-    if (!held) await doing(live, () => rename(at.live, at.staged));
+    if (!held) await doing(live, () => moveAcross(at.live, at.staged));
   } else if (found !== null && before !== null) {
     await doing(live, () => rename(at.live, at.meanwhile));
   }
   if (before !== null) await doing(live, () => rename(at.keptAs, at.live));
+}
+
+/** To go into another directory, one has to be writable for its owner where that is not root: its `..` is written. */
+async function moveAcross(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    const found = await lookAt(from);
+    if (codeOf(error) !== 'EACCES' || found?.isDirectory() !== true) throw error;
+    const mode = Number(found.mode & 0o7777n);
+    await chmod(from, mode | 0o700);
+    await rename(from, to).catch(async (failure: unknown) => {
+      await chmod(from, mode);
+      throw failure;
+    });
+    await chmod(to, mode);
+  }
 }
 
 /** Whether a second name could be given: not every file system knows them, nor everybody's files may get one. */

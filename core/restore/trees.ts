@@ -148,8 +148,10 @@ export interface TreeComparison {
     /** Of file contents, apparent size. */
     readonly bytes: number;
   };
-  /** Extended attributes and ACLs that the backup has and that could not be kept here; empty where all came back. */
+  /** Extended attributes, ACLs and set-ID bits that the backup has and that could not be kept here; empty where all came back. */
   readonly lost: readonly LostAttributes[];
+  /** What the user of this process may not look at, by the modes it has in the backup: it came back, unseen. */
+  readonly notCompared: PathList;
   /** What the backup itself could not keep as it was, by the manifest, and what else is to be known: sentences. */
   readonly notices: readonly string[];
   /** The copy it was held against. */
