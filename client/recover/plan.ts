@@ -76,7 +76,7 @@ export function refusalOf({ findings }: RecoveryPlan): HoldfastError | undefined
   if (failures.length === 0) return undefined;
   const type = failures.some((each) => each.type === 'InvalidInput') ? 'InvalidInput' : 'RefusedForSafety';
   const message = failures.map((each) => each.message).join('; ');
-  return new HoldfastError(type, message, { advice: failures.map(({ advice }) => advice).join(' ') });
+  return new HoldfastError(type, message, { advice: [...new Set(failures.map(({ advice }) => advice))].join(' ') });
 }
 
 async function planDatabase(

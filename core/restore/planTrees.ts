@@ -76,7 +76,7 @@ async function rootFindings(place: PlannedTree): Promise<Finding[]> {
       ? writeFindings(root)
       : [
           failure(
-            'InvalidInput',
+            'RefusedForSafety',
             `${root} does not exist: there is nothing to put single files into`,
             'Restore the whole tree, or beside it.',
           ),
@@ -209,6 +209,7 @@ async function obstacleOf(place: PlannedTree, live: string, keptAs: string): Pro
 
 /** Whether the directory that a path is put into is on another file system than the tree. */
 async function isElsewhere(root: string, live: string): Promise<boolean> {
+  if (!(await exists(root))) return false;
   let directory = path.dirname(live);
   while (!(await exists(directory))) directory = path.dirname(directory);
   return (await lookAt(directory))?.dev !== (await lookAt(root))?.dev;
@@ -241,7 +242,12 @@ async function spaceFindings(place: PlannedTree, part: ManifestPart, needed: Map
   let directory = isPartInPlace(place) ? await rootOf(place) : path.dirname(await rootOf(place));
   while (!(await exists(directory))) directory = path.dirname(directory);
   const device = (await lookAt(directory))?.dev ?? 0n;
-  const { bavail, bsize } = await statfs(directory);
+  const { bavail, bsize, blocks } = await statfs(directory);
+  // As ramfs does, which takes what there is of memory.
+  if (blocks === 0) {
+    const unknown = `the file system of ${directory} does not tell how much it has room for: ${place.tree} needs ${formatBytes(requiredBytes)}`;
+    return { requiredBytes, findings: [warning(unknown, 'See that there is enough.')] };
+  }
   const freeBytes = bavail * bsize;
   const before = needed.get(device) ?? 0;
   needed.set(device, before + requiredBytes);
