@@ -26,6 +26,8 @@ export interface ArchiveGuard {
   /** `wanted`: false for one that is not to be extracted anyway. It is judged like the others, but never listed as left out. */
   judge(entry: TarEntry, wanted?: boolean): 'keep' | 'drop';
   leftOut(): LeftOut;
+  /** Whether an entry was left out. */
+  isLeftOut(name: string): boolean;
 }
 
 /**
@@ -81,6 +83,7 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
       }
       return wanted ? 'keep' : 'drop';
     },
+    isLeftOut: (name) => dropped.has(name),
     leftOut: () => ({
       outsideLinks: outsideLinks.list(),
       specialFiles: specialFiles.list(),

@@ -36,6 +36,8 @@ export interface ExtractOptions {
 export interface ExtractedArchive {
   readonly totals: ArchiveTotals;
   readonly leftOut: LeftOut;
+  /** Paths of the selection that are left out themselves. */
+  readonly omitted: readonly string[];
 }
 
 /**
@@ -81,7 +83,8 @@ export async function extractArchive(
     await finishEntries(directory, unfinished, owners);
   }
   await clearSetIds(directory, withSetIds);
-  return { totals: counter.totals(), leftOut: guard.leftOut() };
+  const omitted = options.selection?.wanted(guard.isLeftOut) ?? [];
+  return { totals: counter.totals(), leftOut: guard.leftOut(), omitted };
 }
 
 /** Bytes of the longest path that an archive is unpacked with. */

@@ -1,6 +1,7 @@
 import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { startProducer } from '../process/childProcess.ts';
 import { excludeArguments, excludedOf } from './excludes.ts';
+import { unescapePath } from './paths.ts';
 import type { TarProgram } from './tarProgram.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';
 
@@ -56,31 +57,10 @@ export async function archiveWithGnuTar(
 export function noteWarning(line: string, notes: TreeNotes): void {
   const match = /^\S*tar: ((?:[^\\:]|\\.)+): (.+)$/.exec(line);
   if (!match) return;
-  const path = unescapeName(match[1] ?? '');
+  const path = unescapePath(match[1] ?? '');
   const message = match[2] ?? '';
   if (/^(file changed as we read it|File shrank by )/.test(message)) notes.changed.add(path);
   else if (/^File removed before we read it|No such file or directory$/.test(message)) notes.vanished.add(path);
   else if (/^(socket|door) ignored$|^Unknown file type; file ignored$/.test(message)) notes.skipped.add(path);
   else notes.unreadable.add(path);
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  a: '\x07',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-};
-
-/** Undoes gnulib's `escape` quoting; gives one character a byte. */
-function unescapeName(name: string): string {
-  return name.replaceAll(
-    /\\(?:([0-7]{3})|([^]))/g,
-    (_all, digits: string | undefined, character: string | undefined) =>
-      digits === undefined
-        ? (ESCAPES[character ?? ''] ?? character ?? '')
-        : String.fromCharCode(Number.parseInt(digits, 8)),
-  );
 }

@@ -58,3 +58,24 @@ export function shownPath(path: string): string {
 function octal(character: string): string {
   return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
 }
+
+const ESCAPED: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
+
+/** Undoes what `printablePath` does, and gnulib's `escape` quoting; takes and gives one character a byte. */
+export function unescapePath(name: string): string {
+  return name.replaceAll(
+    /\\(?:([0-7]{3})|([^]))/g,
+    (_all, digits: string | undefined, character: string | undefined) =>
+      digits === undefined
+        ? (ESCAPED[character ?? ''] ?? character ?? '')
+        : String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
 import { lstat, open, readlink } from 'node:fs/promises';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import type { PathList } from '../backup/part.ts';
 import { createArchiveGuard } from '../files/archiveGuard.ts';
 import { longestPathOf } from '../files/extractArchive.ts';
 import { atLongPath } from '../files/longPaths.ts';
@@ -42,8 +43,15 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   const compare = (backend: Backend) => compareWithCopy(held, part, readingAhead(backend));
   const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal).finally(pinned.close);
   const duration = Math.round(performance.now() - begun);
-  const { labels, ...compared } = result;
-  return { tree, ...compared, notices: [...treeNotices(part), ...labelNotices(labels)], backend, passedOver, duration };
+  const { labels, otherNames, ...compared } = result;
+  return {
+    tree,
+    ...compared,
+    notices: [...treeNotices(part), ...nameNotices(otherNames), ...labelNotices(labels)],
+    backend,
+    passedOver,
+    duration,
+  };
 }
 
 type Compared = Pick<
@@ -51,20 +59,29 @@ type Compared = Pick<
   'equal' | 'differences' | 'differenceCount' | 'compared' | 'lost' | 'notCompared'
 > & {
   readonly labels: LostAttributes | undefined;
+  readonly otherNames: PathList | undefined;
 };
 
 async function compareWithCopy(options: CompareTreeOptions, part: ManifestPart, backend: Backend): Promise<Compared> {
   const first = await compareOnce(options, part, backend, []);
   const missing = first.selection?.missingContents() ?? [];
   // Of a wanted name that is a further one of a file, the contents stand in the archive under its first.
-  const { found, attributes, sight, entries, files, bytes } =
+  const { found, selection, attributes, sight, entries, files, bytes } =
     missing.length === 0 ? first : await compareOnce(options, part, backend, missing);
   if ((await countEntries(options, sight)) !== entries - sight.unseen())
     await nameSurplus(options, part, backend, { contents: missing, sight }, found);
   const { differences, count } = found.list();
   const compared = { entries, files, bytes };
   const notCompared = sight.list();
-  return { equal: count === 0, differences, differenceCount: count, compared, notCompared, ...attributes };
+  return {
+    equal: count === 0,
+    differences,
+    differenceCount: count,
+    compared,
+    notCompared,
+    otherNames: selection?.otherNames(),
+    ...attributes,
+  };
 }
 
 /** One waits for the disk while others are hashed. */
@@ -111,6 +128,14 @@ async function compareOnce(
     bytes += entry.bytes;
   }
   return { found, selection, sight, attributes: await attributes.end(), entries, files, bytes };
+}
+
+/** What is put in place under one name leaves the others what they are. */
+function nameNotices(names: PathList | undefined): string[] {
+  if (names === undefined || names.count === 0) return [];
+  return [
+    `in the backup the files that were restored have ${names.count} other names (hard links), which were not restored: ${cutList(names.paths, names.count)}`,
+  ];
 }
 
 function labelNotices(labels: LostAttributes | undefined): string[] {

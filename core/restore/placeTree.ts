@@ -96,9 +96,11 @@ export async function dropTreeLeftOvers(place: TreePlace): Promise<void> {
 }
 
 async function setOut(place: TreePlace, staging: OpenStaging): Promise<Journal> {
-  if (!(await finishedTry(place))) throw notRestored(place);
+  const restored = await finishedTry(place);
+  if (!restored) throw notRestored(place);
   await flush(staging.named.directory);
-  const targets = await targetsOf(place);
+  // What is left out takes nothing's place.
+  const targets = (await targetsOf(place)).filter(({ within: name }) => restored.omitted?.includes(name) !== true);
   const root = await rootOf(place);
   const made: string[] = [];
   for (const { within: name } of targets) {

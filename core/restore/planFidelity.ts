@@ -1,4 +1,5 @@
 import type { ErrorType } from '../errors.ts';
+import { printablePath } from '../files/paths.ts';
 import { cutList } from '../postgres/identifiers.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
@@ -10,6 +11,7 @@ export function fidelityFindings(place: PlannedTree, part: ManifestPart, options
   return [
     ...programFindings(place, options),
     ...leftOutFindings(place.tree, part, options),
+    ...nothingLeftFindings(place, part, options),
     ...manifestFindings(place.tree, part),
   ];
 }
@@ -67,7 +69,7 @@ function leftOutFindings(tree: string, { tree: report }: ManifestPart, { outside
   if (outsideLinks !== true && links && links.count > 0)
     findings.push(
       warning(
-        `${links.count} symbolic links of ${tree} lead out of it and will be left out: ${cutList(links.paths, links.count)}`,
+        `${links.count} symbolic links of ${tree} lead out of it, or may (\`..\` after another name), and will be left out: ${cutList(links.paths, links.count)}`,
         advice,
       ),
     );
@@ -95,6 +97,28 @@ function leftOutFindings(tree: string, { tree: report }: ManifestPart, { outside
       ),
     );
   return findings;
+}
+
+/** As far as the manifest names them; the rest is seen when the backup is read. */
+function nothingLeftFindings(
+  { tree, paths = [] }: PlannedTree,
+  { tree: report }: ManifestPart,
+  options: PlanTreesOptions,
+) {
+  const leftOut = new Set([
+    ...(options.outsideLinks === true ? [] : (report?.outsideLinks?.paths ?? [])),
+    ...(report?.specialFiles?.paths ?? []),
+    ...(report?.longPaths?.paths ?? []),
+  ]);
+  const names = paths.map((each) => printablePath(Buffer.from(each).toString('latin1')));
+  if (names.length === 0 || !names.every((each) => leftOut.has(each))) return [];
+  return [
+    failure(
+      'RefusedForSafety',
+      `of ${tree} nothing would be restored: ${cutList(names)} would be left out`,
+      'FIFOs and devices are made by hand (mkfifo, mknod), links come with --outside-links, too long paths with `holdfast extract --as tar`.',
+    ),
+  ];
 }
 
 function manifestFindings(tree: string, part: ManifestPart): Finding[] {

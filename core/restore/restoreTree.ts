@@ -10,7 +10,16 @@ import type { ManifestPart } from '../repository/manifest.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
-import { beginTry, discard, endTry, finishedTry, inStaging, unwritable, writeRecord } from './stagingDirectory.ts';
+import {
+  beginTry,
+  discard,
+  endTry,
+  finishedTry,
+  inStaging,
+  isPartInPlace,
+  unwritable,
+  writeRecord,
+} from './stagingDirectory.ts';
 import { treeNamed } from './treeParts.ts';
 import type { RestoredTree, RestoreTreeOptions, TreeBackup, TreePlace, TreeProgress } from './trees.ts';
 
@@ -35,12 +44,21 @@ export async function restoreTree(options: RestoreTreeOptions): Promise<Restored
     try {
       const unpack = (backend: Backend) => unpackCopy(options, part, readingAhead(backend), into);
       const { result, backend, passedOver } = await fromGoodCopy(copies, unpack, signal);
-      const { totals, leftOut } = result;
+      const { totals, leftOut, omitted } = result;
       await rename(attempt, own.tree).catch((cause: unknown) => {
         throw takenOver(place, cause);
       });
       const duration = Math.round(performance.now() - begun);
-      const restored = { tree: place.tree, directory: named.tree, backend, totals, leftOut, passedOver, duration };
+      const restored: RestoredTree = {
+        tree: place.tree,
+        directory: named.tree,
+        backend,
+        totals,
+        leftOut,
+        ...(omitted.length > 0 && { omitted }),
+        passedOver,
+        duration,
+      };
       await writeRecord(own.restored, restored);
       return restored;
     } catch (error) {
@@ -115,6 +133,10 @@ async function unpackOnce(
   });
   const unmet = selection?.unmet() ?? [];
   if (unmet.length > 0) throw noSuchPath(options, unmet);
+  const escaped = isPartInPlace(place) ? (selection?.metEscaped() ?? []) : [];
+  if (escaped.length > 0) throw notInPlace(options, escaped);
+  if (selection?.wanted(() => true).length === extracted.omitted.length && selection)
+    throw nothingLeft(options, extracted);
   return { extracted, missingContents: selection?.missingContents() ?? [] };
 }
 
@@ -143,10 +165,36 @@ function takenOver({ tree }: TreePlace, cause: unknown): HoldfastError {
   });
 }
 
+function nothingLeft({ manifest, place }: RestoreTreeOptions, { leftOut }: ExtractedArchive): HoldfastError {
+  const { outsideLinks, specialFiles, longPaths } = leftOut;
+  const because = [
+    ...(specialFiles.count > 0 ? [`${specialFiles.paths.join(', ')}: restores leave FIFOs and devices out`] : []),
+    ...(outsideLinks.count > 0
+      ? [`${outsideLinks.paths.join(', ')}: links that lead out of the tree are left out`]
+      : []),
+    ...(longPaths.count > 0 ? [`${longPaths.paths.join(', ')}: too long a path to be written`] : []),
+  ];
+  const advice = [
+    ...(specialFiles.count > 0 ? ['Make them by hand (mkfifo, mknod).'] : []),
+    ...(outsideLinks.count > 0 ? ['`--outside-links` restores such links too.'] : []),
+    ...(longPaths.count > 0 ? ['`holdfast extract --as tar` gives them back.'] : []),
+  ];
+  const what = `Of tree ${place.tree} of backup ${manifest.id} nothing that is wanted can be restored`;
+  return new HoldfastError('RefusedForSafety', `${what}: ${because.join('; ')}`, { advice: advice.join(' ') });
+}
+
+function notInPlace({ place }: RestoreTreeOptions, escaped: readonly string[]): HoldfastError {
+  const what = `${escaped.join(', ')} of tree ${place.tree} cannot be put in place by itself: its name has to be escaped`;
+  return new HoldfastError('RefusedForSafety', what, {
+    advice:
+      'Restore the folder that it is in, or beside the tree (--mode new, `recover restore --into`) and move it there.',
+  });
+}
+
 function noSuchPath({ manifest, place }: RestoreTreeOptions, unmet: readonly string[]): HoldfastError {
   const names = unmet.map((each) => JSON.stringify(each)).join(', ');
   return new HoldfastError('InvalidInput', `Tree ${place.tree} of backup ${manifest.id} has no ${names}`, {
     advice:
-      'Paths are relative to the tree and written as there. `tar -tf` lists what `holdfast extract --as tar` gives.',
+      'Paths are relative to the tree and written as there, names that are no UTF-8 with three octal digits for a byte (bad\\377name). `tar -tf` lists what `holdfast extract --as tar` gives.',
   });
 }

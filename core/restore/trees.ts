@@ -118,6 +118,8 @@ export interface RestoredTree {
   readonly backend: string;
   readonly totals: ArchiveTotals;
   readonly leftOut: LeftOut;
+  /** Of the wanted paths those that are left out themselves; unset where none is. */
+  readonly omitted?: readonly string[];
   readonly passedOver: readonly PassedOver[];
   /** Milliseconds. */
   readonly duration: number;

@@ -107,6 +107,7 @@ for (const program of ['GNU tar', 'node-tar'] as const) {
       assert.deepEqual(leftOut, {
         outsideLinks: { count: 3, paths: ['absolute', 'd/winding', 'up'] },
         specialFiles: { count: 1, paths: ['pipe'] },
+        longPaths: { count: 0, paths: [] },
       });
       assert.deepEqual([totals.files, totals.links], [1, 2]);
       assert.deepEqual((await readdir(safe, { recursive: true })).toSorted(), ['d', 'd/e', 'd/e/good', 'f', 'good']);

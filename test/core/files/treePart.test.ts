@@ -42,6 +42,7 @@ for (const producer of ['GNU tar', 'node-tar'] as const) {
         skipped: noPaths,
         outsideLinks: noPaths,
         specialFiles: noPaths,
+        longPaths: noPaths,
       });
       const target = join(await temporaryDirectory(t), 'out');
       const { totals } = await extractArchive(Readable.from([archive]), target, { tar });

@@ -353,3 +353,24 @@ async function assertAtEveryCall(
   }
   assert.fail(`more than ${MOST_CALLS} calls`);
 }
+
+test('a FIFO among single paths is left where it is, and the others are put in place', async (context) => {
+  const path = join(await temporaryDirectory(context), 'media');
+  await mkdir(path);
+  shell(path, 'echo then > one; mkfifo pipe; ln -s /etc/hostname host');
+  const backup = await backUpTree(context, path, { tar });
+  shell(path, 'echo now > one');
+  const place = placeOf(path, { paths: ['one', 'pipe', 'host'] });
+  const restored = await restoreTree({ ...backup, tar, place });
+  assert.deepEqual(restored.omitted, ['pipe', 'host']);
+  const placed = await placeTree(place);
+  assert.deepEqual(placed.targets, [join(path, 'one')]);
+  await dropTreeLeftOvers(place);
+  assert.equal(shell(path, 'ls; cat one'), 'host\none\none_before_r1\npipe\nthen\n');
+  const nothing = placeOf(path, { paths: ['pipe', 'host'], id: 'r2' });
+  await assert.rejects(restoreTree({ ...backup, tar, place: nothing }), {
+    type: 'RefusedForSafety',
+    message: /nothing that is wanted can be restored: pipe: restores leave FIFOs and devices out; host: links/,
+    advice: /mkfifo.*--outside-links/,
+  });
+});

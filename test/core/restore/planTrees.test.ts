@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { link, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
@@ -82,7 +83,7 @@ test('a plan names what will be left out, before anybody approves it', async (co
   const backup = await backUpTree(context, path, { tar });
   const { failures, warnings } = await planOne(backup, placeOf(path));
   assert.deepEqual(failures, []);
-  assert.match(warnings[0] ?? '', /^12 symbolic links of media lead out of it .*: link-1, .*link-a and 2 more$/);
+  assert.match(warnings[0] ?? '', /^12 symbolic links of media lead out of it, .*: link-1, .*link-a and 2 more$/);
   assert.match(warnings[1] ?? '', /^1 FIFOs and devices of media will be left out: pipe$/);
   assert.equal(warnings.length, 2);
   const asked = await planOne(backup, placeOf(path), { outsideLinks: true });
@@ -184,4 +185,39 @@ test('what cannot be restored as it was is a warning', async (context) => {
   assert.match(warnings.join('\n'), /belong to the user of this process[^]*no GNU tar[^]*excludes \(\*\.gz\)/);
   const built = await planOne(backup, placeOf(path), { tar: { ...tar, acls: false } });
   assert.match(built.warnings.join(), /built without ACLs: those of media are not restored/);
+});
+
+test('single paths of a tree that is gone are refused for that, and for nothing else', async (context) => {
+  const { path, backup } = await scene(context);
+  const place = placeOf(join(path, 'gone'), { paths: ['sub/file'] });
+  const { failures, plan } = await planOne(backup, place);
+  assert.deepEqual(
+    failures.map((each) => each.replace(path, '')),
+    ['/gone does not exist: there is nothing to put single files into'],
+  );
+  assert.equal(plan.findings[0]?.type, 'RefusedForSafety');
+});
+
+test('a file system that does not tell what is free is no full one', { skip: noMounts }, async (context) => {
+  const scope = lastFirst(context);
+  const { home, backup } = await scene(scope);
+  const disk = join(home, 'disk');
+  await mkdir(disk);
+  execFileSync('mount', ['-t', 'ramfs', '-o', 'mode=0700', 'ramfs', disk]);
+  scope.after(async () => void execFileSync('umount', ['-l', disk]));
+  const { failures, warnings, plan } = await planOne(backup, placeOf(join(disk, 'media'), { mode: 'new' }));
+  assert.deepEqual(failures, []);
+  assert.match(warnings.join(), /does not tell how much it has room for: media needs 2/);
+  assert.equal(plan.freeBytes, undefined);
+});
+
+test('a plan of nothing but what is left out is refused', async (context) => {
+  const { path } = await scene(context);
+  shell(path, 'mkfifo pipe; ln -s /etc/hostname host; echo > file');
+  const backup = await backUpTree(context, path, { tar });
+  const failuresOf = async (paths: string[], other: Partial<PlanTreesOptions> = {}) =>
+    (await planOne(backup, placeOf(path, { paths }), other)).failures.join();
+  assert.match(await failuresOf(['pipe', 'host']), /of media nothing would be restored: pipe, host would be left out/);
+  assert.equal(await failuresOf(['host'], { outsideLinks: true }), '');
+  assert.equal(await failuresOf(['pipe', 'file']), '');
 });

@@ -339,3 +339,49 @@ async function readArchive(backup: StoredTree): Promise<Buffer> {
   for await (const chunk of partBytes(source, 'tar')) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
+
+test('[11] a name that is no UTF-8 is taken as messages show it', async (context) => {
+  const path = await liveTree(
+    context,
+    String.raw`printf x > "$(printf 'bad\377name')"; printf y > 'back\name'; echo > other`,
+  );
+  const backup = await backUpTree(context, path, { tar });
+  const paths = [String.raw`bad\377name`, String.raw`back\name`];
+  const place = placeOf(path, { mode: 'beside', paths });
+  const { directory } = await restoreTree({ ...backup, tar, place });
+  assert.equal(shell(directory, 'ls -b; cat bad* back*'), 'back\\\\name\nbad\\377name\nxy');
+  const comparison = await compareTree({ ...backup, tar, tree: 'media', directory, paths });
+  assert.deepEqual([comparison.differences, comparison.compared.files], [[], 2]);
+  const inPlace = placeOf(path, { id: 'r2', mark: 'test/2', paths });
+  await assert.rejects(restoreTree({ ...backup, tar, place: inPlace }), {
+    type: 'RefusedForSafety',
+    message: /^bad\\377name of tree media cannot be put in place by itself/,
+  });
+  await assert.rejects(
+    restoreTree({ ...backup, tar, place: { ...place, mark: 'test/3', id: 'r3', paths: ['bad\ufffdname'] } }),
+    {
+      type: 'InvalidInput',
+      advice: /three octal digits/,
+    },
+  );
+});
+
+for (const wanted of ['first', 'second'])
+  test(`the other names of a file that is restored by its name ${wanted} are told`, async (context) => {
+    const path = await liveTree(
+      context,
+      'echo x > first; ln first second; mkdir -p sub; ln first sub/third; echo > other',
+    );
+    const backup = await backUpTree(context, path, { tar });
+    const compared = async (paths: string[] | undefined, id: string) => {
+      const place = placeOf(path, { mode: 'beside', paths, id, mark: `test/${id}` });
+      const { directory } = await restoreTree({ ...backup, tar, place });
+      return compareTree({ ...backup, tar, tree: 'media', directory, paths });
+    };
+    const others = ['first', 'second', 'sub/third'].filter((name) => name !== wanted).join(', ');
+    const { notices, equal } = await compared([wanted], 'r1');
+    assert.deepEqual([equal, notices.length], [true, 1]);
+    assert.ok(notices[0]?.endsWith(`have 2 other names (hard links), which were not restored: ${others}`), notices[0]);
+    assert.deepEqual((await compared(['first', 'second', 'sub'], 'r2')).notices, []);
+    assert.deepEqual((await compared(undefined, 'r3')).notices, []);
+  });
