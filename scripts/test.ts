@@ -8,8 +8,9 @@ import { startTestServers } from '../test/support/testServers.ts';
 import { bringToxiproxy } from '../test/support/toxiproxy.ts';
 
 /**
- * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`. The fault suite
- * takes minutes and runs by itself: `npm run test:faults`.
+ * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`. The fault suite and
+ * the one across PostgreSQL's major versions take minutes and run by themselves: `npm run test:faults`, `npm run
+ * test:majors`. With `--postgres 17` the shared server is of that major version.
  * The last line is `N passed, N failed`; the exit code is 0 only when every test passed and there was at least one.
  */
 
@@ -22,6 +23,7 @@ interface Counts {
 /** A file that takes longer than this hangs. */
 const FILE_TIMEOUT = 10 * 60_000;
 const FAULTS = resolve(import.meta.dirname, '../test/faults');
+const MAJORS = resolve(import.meta.dirname, '../test/majors');
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -82,11 +84,15 @@ function failureType(error: Error): unknown {
 }
 
 async function everyOtherTest(): Promise<string[]> {
-  return (await testFiles(['test'])).filter((file) => !isFaultTest(file));
+  return (await testFiles(['test'])).filter((file) => !isFaultTest(file) && !isIn(MAJORS, file));
 }
 
 function isFaultTest(file: string): boolean {
-  return !relative(FAULTS, resolve(file)).startsWith('..');
+  return isIn(FAULTS, file);
+}
+
+function isIn(directory: string, file: string): boolean {
+  return !relative(directory, resolve(file)).startsWith('..');
 }
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {
