@@ -110,7 +110,7 @@ async function fillTarget(
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
     await dropTemplateObjects({ ...server, name: target }, inventory, signal);
-    await preparePublicSchema({ ...server, name: target }, { ...options, list, inventory }, signal);
+    await preparePublicSchema({ ...server, name: target }, { ...options, list, inventory, serverMajor }, signal);
     await applyParameters(server, properties, signal);
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });
