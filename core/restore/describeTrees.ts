@@ -21,7 +21,7 @@ export function describeTree({ tree, targets, keptAs, meanwhile, restored, compa
     ...(outsideLinks.count === 0
       ? []
       : [
-          `NOT restored: ${outsideLinks.count} symbolic links that lead out of the tree: ${cutList(outsideLinks.paths, outsideLinks.count)}. \`holdfast restore --outside-links\` restores them too.`,
+          `NOT restored: ${outsideLinks.count} symbolic links that lead out of the tree: ${cutList(outsideLinks.paths, outsideLinks.count)}. \`--outside-links\` restores them too.`,
         ]),
     ...(specialFiles.count === 0
       ? []

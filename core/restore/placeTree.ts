@@ -106,7 +106,7 @@ async function planMove(place: TreePlace, staging: OpenStaging, target: TreeTarg
   const before = await identityWithin(staging, live);
   const after = await identityWithin(staging, staged);
   if (after === null) throw vanished(staged);
-  if (before !== null && place.mode === 'beside') throw inTheWay(live);
+  if (before !== null && place.mode !== 'in-place') throw inTheWay(live);
   if ((await identityWithin(staging, keptAs)) !== null) throw inTheWay(keptAs);
   return { live, keptAs, staged, before, after };
 }

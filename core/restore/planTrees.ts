@@ -102,7 +102,7 @@ async function writeFindings(directory: string): Promise<Finding[]> {
 }
 
 async function mountFindings(place: PlannedTree): Promise<Finding[]> {
-  if (place.mode === 'beside' || isPartInPlace(place)) return [];
+  if (place.mode !== 'in-place' || isPartInPlace(place)) return [];
   const root = await realOf(await rootOf(place));
   const points = await mountPoints(root);
   return points.map((point) =>
@@ -146,7 +146,7 @@ async function nestedFindings(
   if (place.mode === 'beside') return [];
   const own = await Promise.all(targets.map(({ live }) => realOf(live)));
   const findings: Finding[] = [];
-  for (const other of trees.slice(0, trees.indexOf(place)).filter(({ mode }) => mode === 'in-place')) {
+  for (const other of trees.slice(0, trees.indexOf(place)).filter(({ mode }) => mode !== 'beside')) {
     const others = await Promise.all((await targetsOf(other)).map(({ live }) => realOf(live)));
     if (own.some((one) => others.some((each) => overlap(one, each))))
       findings.push(
@@ -178,16 +178,15 @@ async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]
   const root = await rootOf(place);
   for (const { live, keptAs, within } of targets) {
     if (within !== '') await missingAbove(root, within);
-    const obstacles = place.mode === 'beside' ? [live] : [keptAs];
-    for (const obstacle of obstacles)
-      if (await exists(obstacle))
-        findings.push(
-          failure(
-            'RefusedForSafety',
-            `${obstacle} exists already`,
-            'Nothing is overwritten: move it away, or restore with another id.',
-          ),
-        );
+    const obstacle = await obstacleOf(place, live, keptAs);
+    if (obstacle !== undefined)
+      findings.push(
+        failure(
+          'RefusedForSafety',
+          `${obstacle} exists already`,
+          `Nothing is overwritten: move it away, or restore ${place.mode === 'new' ? 'to another place' : 'with another id'}.`,
+        ),
+      );
     if (within !== '' && (await isElsewhere(root, live)))
       findings.push(
         failure(
@@ -198,6 +197,14 @@ async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]
       );
   }
   return findings;
+}
+
+/** What stands where something new is to be, a link too that leads elsewhere. */
+async function obstacleOf(place: PlannedTree, live: string, keptAs: string): Promise<string | undefined> {
+  if (place.mode === 'in-place') return (await exists(keptAs)) ? keptAs : undefined;
+  const named = path.resolve(place.path);
+  if (place.mode === 'new' && (await exists(named))) return named;
+  return (await exists(live)) ? live : undefined;
 }
 
 /** Whether the directory that a path is put into is on another file system than the tree. */

@@ -29,8 +29,10 @@ export interface BackupWish {
   readonly backup?: string | undefined;
   /** ISO 8601 time; only with `latest`: what was sealed at or before it. */
   readonly before?: string | undefined;
-  /** A part that the backup must hold: `database`, or the name of a file tree. */
-  readonly part?: string | undefined;
+  /** Parts that the backup must hold, all of them: `database`, names of file trees. */
+  readonly parts?: readonly string[] | undefined;
+  /** It must hold a file tree, whichever. */
+  readonly anyTree?: boolean | undefined;
 }
 
 export interface ChosenBackup {
@@ -123,8 +125,6 @@ export interface PreflightTargetOptions extends RestoreScope {
   readonly namedAfterSource?: boolean | undefined;
   /** As in RestoreDatabaseOptions: what an earlier try of the same mark left is no obstacle. Unset: everything is. */
   readonly mark?: string | undefined;
-  /** The pg_restore that is to be used, where it is known already. */
-  readonly clients?: ClientPrograms | undefined;
   /** Missing roles will be made first: they are no obstacle. */
   readonly createRoles?: boolean | undefined;
   /** The database that the target will take the place of: it must hold neither Holdfast's catalog nor Temporal's store. */

@@ -220,7 +220,7 @@ async function leftBehind(directory: string, root: string): Promise<TreePlace | 
 const placeSchema = z.strictObject({
   tree: z.string(),
   path: z.string(),
-  mode: z.enum(['beside', 'in-place']),
+  mode: z.enum(['new', 'beside', 'in-place']),
   id: z.string(),
   mark: z.string(),
   paths: z.array(z.string()).optional(),

@@ -15,8 +15,11 @@ import type { Difference, PassedOver, RestoreCopy } from './run.ts';
  * killed at any instant. Answers are plain data: they may pass through histories.
  */
 
-/** `beside`: a new directory `<path>_restored_<id>`. `in-place`: what is there now is kept as `<path>_before_<id>`. */
-export type TreeMode = 'beside' | 'in-place';
+/**
+ * `new`: a new directory at the path itself, where nothing may be. `beside`: a new directory `<path>_restored_<id>`.
+ * `in-place`: what is there now is kept as `<path>_before_<id>`.
+ */
+export type TreeMode = 'new' | 'beside' | 'in-place';
 
 /** Where a tree goes. The same for every step of one restore. */
 export interface TreePlace {
