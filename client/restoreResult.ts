@@ -1,3 +1,4 @@
+import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
@@ -74,6 +75,7 @@ export function describeRestoreResult(
     ),
     ...section(outcomeLines(result)),
     ...section(result.warnings.map((warning) => `Note: ${warning}`)),
+    ...section(result.catalog === 'pending' ? [`Note: ${CATALOG_PENDING}`] : []),
     ...section(
       kept
         ? [

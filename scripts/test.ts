@@ -1,5 +1,5 @@
 import { glob, stat } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { delimiter, join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
@@ -25,16 +25,23 @@ const FAULTS = resolve(import.meta.dirname, '../test/faults');
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: 'string' }, concurrency: { type: 'string', default: '2' } },
+  options: { name: { type: 'string' }, concurrency: { type: 'string', default: '2' }, postgres: { type: 'string' } },
 });
 
 const files = await (positionals.length > 0 ? testFiles(positionals) : everyOtherTest());
 if (files.some(isFaultTest)) await bringToxiproxy(console.error);
-const servers = process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error) : undefined;
+const major = options.postgres === undefined ? undefined : Number(options.postgres);
+const servers =
+  process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error, major) : undefined;
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 try {
-  if (servers) process.env[TEST_SERVERS_VARIABLE] = JSON.stringify(servers.addresses);
+  if (servers) {
+    process.env[TEST_SERVERS_VARIABLE] = JSON.stringify(servers.addresses);
+    // The programs of another major are found there as an operator's would be.
+    if (major !== undefined)
+      process.env['PATH'] = `${servers.addresses.postgres.binDirectory}${delimiter}${process.env['PATH']}`;
+  }
   const { passed, failed, skipped } = await runFiles(files);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);

@@ -95,7 +95,7 @@ async function planDatabase(
   if (tables) resolveTables(description.inventory, tables);
   // The same for every try: what one that was killed has left is replaced by the next.
   const mark = `recover/${target}`;
-  const inspection = await preflightTarget({ ...wish, manifest, description, clients, mark, signal });
+  const inspection = await preflightTarget({ ...wish, manifest, description, mark, signal });
   const { findings, ...facts } = inspection;
   return {
     prepared: { wish, description, clients, mark },

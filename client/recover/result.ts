@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/format.ts';
-import { countLeftOut, describeTree } from '../../core/restore/describeTrees.ts';
+import { describeTree, isWhole } from '../../core/restore/describeTrees.ts';
 import { backupRows, databaseRows, fileRows, shownRows } from '../../core/restore/planRows.ts';
 import type { PassedOver } from '../../core/restore/run.ts';
 import type { Terminal } from '../terminal.ts';
@@ -11,7 +11,7 @@ export function isComplete({ database, trees, newer }: Recovery): boolean {
   return (
     newer.length === 0 &&
     database?.reconciliation.equal !== false &&
-    trees.every(({ restored }) => countLeftOut(restored) === 0)
+    trees.every(({ restored, comparison }) => isWhole(restored, comparison))
   );
 }
 

@@ -71,7 +71,7 @@ export async function drillDatabase(options: DrillDatabaseOptions): Promise<Dril
 
 /** What the server lacks fails the drill before anything is made: so would a restore, on the worst day. */
 async function inspectServer(options: DrillDatabaseOptions, description: DatabaseDescription): Promise<string[]> {
-  const { scratch, manifest, clients, noOwner, noPrivileges, signal } = options;
+  const { scratch, manifest, noOwner, noPrivileges, signal } = options;
   const { server, name: target, mark } = scratch;
   const scope = { noOwner, noPrivileges };
   const { findings } = await preflightTarget({
@@ -80,7 +80,6 @@ async function inspectServer(options: DrillDatabaseOptions, description: Databas
     server,
     target,
     mark,
-    clients,
     ...scope,
     signal,
   });

@@ -1,14 +1,13 @@
 import type pg from 'pg';
 import type { NotCarried } from './inventorySchema.ts';
-import { DUMPED_RELATION, USER_RELATION } from './relations.ts';
-
-const FIRST_USER_OID = 16384;
+import { DUMPED_RELATION, FIRST_USER_OID, USER_RELATION } from './relations.ts';
 
 /**
  * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):
  * state of replication, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
  * indexes that failed to be built, what somebody made in pg_catalog, owners of extensions. Security labels are in it and load only where their provider is
- * loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts them there).
+ * loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts them there). A partition of
+ * a partition loses the identity that servers from 17 on give it: it is attached while its parent has none yet.
  */
 export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
   const { rows } = await client.query<NotCarried>(`
@@ -39,6 +38,12 @@ export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
       select 'order of columns', format('%I.%I', n.nspname, c.relname)
         from moved join pg_class c on c.oid = moved.relation join pg_namespace n on n.oid = c.relnamespace
        where ${DUMPED_RELATION}
+      union all
+      select 'identity of partition', format('%I.%I.%I', n.nspname, c.relname, a.attname)
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_namespace n on n.oid = c.relnamespace
+        join pg_class p on p.oid = i.inhparent and p.relispartition
+        join pg_attribute a on a.attrelid = c.oid and a.attidentity <> '' and not a.attisdropped
+       where c.relispartition and ${DUMPED_RELATION}
       union all
       select 'object in a system schema', identity.type || ' ' || identity.identity
         from (select 'pg_proc'::regclass as classid, oid, pronamespace as namespace from pg_proc

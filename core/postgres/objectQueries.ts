@@ -1,4 +1,4 @@
-import { USER_RELATION } from './relations.ts';
+import { FIRST_USER_OID, USER_RELATION, USER_SCHEMA } from './relations.ts';
 
 /**
  * One query for each kind of object that has a definition. Each gives the rows
@@ -9,16 +9,29 @@ import { USER_RELATION } from './relations.ts';
  *   acl, acl_kind    privileges and the kind that acldefault() knows them by, or null
  * Members of extensions are left out by the reader of these.
  */
-const USER_SCHEMA = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`;
-const FIRST_USER_OID = 16384;
-
 /** Options of foreign data in the order that pg_dump writes them in. */
 const optionsOf = (options: string) =>
   `(select string_agg(option, ',' order by option collate "C") from unnest(${options}) option)`;
 
+/**
+ * From 18 on a column's NOT NULL is a constraint that can be not valid, not be inherited, and have a comment. Its name stays
+ * out: that of a partition's can be another one after a restore.
+ */
+const NOT_NULL = `
+  (select nullif(concat_ws(' ', case when not k.convalidated then 'not valid' end, case when k.connoinherit then 'no inherit' end,
+            obj_description(k.oid, 'pg_constraint')), '')
+     from pg_constraint k where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey = array[a.attnum])`;
+
+/**
+ * From 17 on partitions share the identity of their parent; what is a partition of a partition loses it in a dump and restore,
+ * which attaches it to its parent first (notCarried.ts).
+ */
+const IDENTITY = `
+  (select nullif(a.attidentity, '') from pg_class own where own.oid = a.attrelid and not own.relispartition)`;
+
 const columnsOf = (relation: string, order: string) => `
   (select string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
-            case when a.attnotnull then 'not null' end, nullif(a.attidentity, ''), nullif(a.attgenerated, ''),
+            case when a.attnotnull then 'not null' end, ${NOT_NULL}, ${IDENTITY}, nullif(a.attgenerated, ''),
             pg_get_expr(d.adbin, d.adrelid), case when a.attcollation <> 0 then a.attcollation::regcollation::text end,
             a.attstorage, nullif(a.attcompression, ''), nullif(a.attstattarget, -1), array_to_string(a.attoptions, ','),
             ${optionsOf('a.attfdwoptions')}, col_description(a.attrelid, a.attnum),
@@ -57,17 +70,18 @@ const INDEXES = `
     from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
    where (i.indisvalid or c.relkind = 'I') and ${USER_RELATION}`;
 
-/** Not-null ones are columns' business before 18; foreign keys of partitions get names of the server's own making. */
+/** Not-null ones are columns' business; foreign keys of partitions get names of the server's own making. */
 const CONSTRAINTS = `
   select 'pg_constraint'::regclass, k.oid, concat_ws(E'\\n', pg_get_constraintdef(k.oid), k.convalidated), true, null::oid, null::aclitem[], null::"char"
     from pg_constraint k join pg_namespace n on n.oid = k.connamespace
    where k.contype in ('c', 'f', 'p', 'u', 'x') and not (k.contype = 'f' and k.conparentid <> 0)
      and ${USER_SCHEMA}`;
 
+/** Servers before 15 count among the internal ones what a partitioned table's trigger has become on its partitions. */
 const TRIGGERS = `
   select 'pg_trigger'::regclass, t.oid, concat_ws(E'\\n', pg_get_triggerdef(t.oid), t.tgenabled), true, null::oid, null::aclitem[], null::"char"
     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-   where not t.tgisinternal and ${USER_RELATION}`;
+   where (not t.tgisinternal or (t.tgparentid <> 0 and t.tgconstraint = 0)) and ${USER_RELATION}`;
 
 const RULES = `
   select 'pg_rewrite'::regclass, r.oid, concat_ws(E'\\n', pg_get_ruledef(r.oid), r.ev_enabled), true, null::oid, null::aclitem[], null::"char"
@@ -221,6 +235,10 @@ const OTHERS = `
             from aclexplode(d.defaclacl) x left join pg_roles g on g.oid = x.grantee),
          false, null::oid, null::aclitem[], null::"char" from pg_default_acl d`;
 
+/** Of a table: every privilege that there was before 17. */
+const HAS_ALL_ELSE = `7 = (
+  select count(distinct y.privilege_type) from aclexplode(o.acl) y where y.grantee = x.grantee and y.privilege_type <> 'MAINTAIN')`;
+
 export function objectQueries(serverMajor: number): string[] {
   const queries = [
     RELATIONS,
@@ -243,7 +261,11 @@ export function objectQueries(serverMajor: number): string[] {
   return queries.map(withIdentity);
 }
 
-/** Rows of a query above with what is the same for every kind. Built-in objects are left out, the schema public is not. */
+/**
+ * Rows of a query above with what is the same for every kind. Built-in objects are left out, the schema public is not.
+ * Servers before 15 print a transform's identity in another way. MAINTAIN exists from 17 on, and whoever held ALL before
+ * holds it after a restore.
+ */
 function withIdentity(query: string): string {
   return `
     with objects(classid, objid, definition, spelled, owner, acl, acl_kind) as (${query})
@@ -253,8 +275,10 @@ function withIdentity(query: string): string {
              select coalesce(string_agg(concat_ws(' ', coalesce(g.rolname, 'public'), x.privilege_type, x.is_grantable), ';'
                       order by g.rolname nulls first, x.privilege_type), '')
                from aclexplode(coalesce(o.acl, acldefault(o.acl_kind, o.owner))) x left join pg_roles g on g.oid = x.grantee
-              where not (x.privilege_type = 'MAINTAIN' and x.grantee = o.owner)) end as privileges
-      from objects o, pg_identify_object(o.classid, o.objid, 0) i
+              where not (x.privilege_type = 'MAINTAIN' and (x.grantee = o.owner or ${HAS_ALL_ELSE}))) end as privileges
+      from objects o, lateral (
+             select type, case when type = 'transform' then regexp_replace(identity, ' on (language .*)$', ' \\1') else identity end as identity
+               from pg_identify_object(o.classid, o.objid, 0)) i
      where (o.objid >= ${FIRST_USER_OID} or o.classid = 'pg_namespace'::regclass)
        and not exists (select from pg_depend e where e.classid = o.classid and e.objid = o.objid and e.deptype = 'e')
      order by i.type collate "C", i.identity collate "C"`;

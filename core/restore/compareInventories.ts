@@ -5,7 +5,8 @@ import type { Difference, RestoreScope } from './run.ts';
 
 /**
  * Everything of two inventories but the values of sequences, which need a look into the database (sequenceChecks.ts).
- * Across major versions the same definition can be printed in another way: then a definition that differs is a remark.
+ * Across major versions the same definition can be printed in another way, and extensions come in the version that the newer
+ * server has: then a definition or version that differs is a remark.
  */
 export function compareInventories(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
   if (scope.tables) return compareTables(expected, found, true);
@@ -55,7 +56,7 @@ function compareDatabases(expected: Inventory, found: Inventory, scope: RestoreS
         'character types': ({ ctype }) => ctype,
         ...(providers && {
           'locale provider': ({ localeProvider }) => localeProvider,
-          locale: ({ locale }) => locale,
+          locale: ({ locale }) => canonicalLocale(locale),
         }),
         tablespace: ({ tablespace }) => tablespace,
         template: ({ template = false }) => String(template),
@@ -66,6 +67,16 @@ function compareDatabases(expected: Inventory, found: Inventory, scope: RestoreS
     }),
     ...compareSettings(expected, found, owners),
   ];
+}
+
+/** ICU's locales: servers before 16 keep them as they were typed (`de_DE`), later ones as language tags (`de-DE`). */
+function canonicalLocale(locale: string | undefined): string | undefined {
+  try {
+    return locale && Intl.getCanonicalLocales(locale.replaceAll('_', '-'))[0];
+  } catch {
+    // Not a language tag, such as C.UTF-8 of the builtin provider.
+    return locale;
+  }
 }
 
 type Setting = Inventory['database']['settings'][number];
@@ -89,6 +100,7 @@ function compareExtensions(expected: Inventory, found: Inventory): Difference[] 
     found: found.extensions,
     nameOf: ({ name }) => name,
     fields: { version: ({ version }) => version, schema: ({ schema }) => schema },
+    severityOf: (field) => (field === 'version' && majorOf(expected) !== majorOf(found) ? 'remark' : 'difference'),
   });
 }
 
@@ -155,7 +167,7 @@ function compareSequencesPresent(expected: Inventory, found: Inventory): Differe
     expected: expected.sequences,
     found: found.sequences,
     nameOf: shownName,
-    fields: { 'owning column': ({ ownedBy }) => ownedBy },
+    fields: { 'owning column': ({ ownedBy }) => ownedBy && bare(ownedBy) },
   });
 }
 
@@ -165,20 +177,31 @@ function compareObjects(expected: Inventory, found: Inventory, scope: RestoreSco
   const sameVersion = majorOf(expected) === majorOf(found);
   // Privileges of columns are in the definition of their table; a restore without any cannot be told apart there.
   const certain = sameVersion && privileges;
+  // pg_dump before 15 leaves the comment of the schema public out.
+  const ofPublic = (kind: string, identity: string) =>
+    majorOf(expected) < 15 && kind === 'schema' && identity === 'public';
   const compared = ({ objects }: Inventory) => objects.filter(({ kind }) => privileges || kind !== 'default acl');
   return compareLists<InventoryObject>({
     kind: ({ kind }) => kind,
     expected: compared(expected),
     found: compared(found),
-    nameOf: ({ identity }) => identity,
+    nameOf: ({ identity }) => (sameVersion ? identity : bare(identity)),
     fields: {
       definition: ({ definition }) => definition,
       comment: ({ comment }) => comment,
       ...(owners && { owner: ({ owner }) => owner }),
       ...(privileges && { privileges: (object) => object.privileges }),
     },
-    severityOf: (field) => (field === 'definition' && !certain ? 'remark' : 'difference'),
+    severityOf: (field, { kind, identity }) =>
+      (field === 'definition' && !certain) || (field === 'comment' && ofPublic(kind, identity))
+        ? 'remark'
+        : 'difference',
   });
+}
+
+/** Which words are quoted depends on the server: `json` is a keyword from 16 on. */
+function bare(identity: string): string {
+  return identity.replaceAll(/"([a-z_][a-z0-9_$]*)"/g, '$1');
 }
 
 function majorOf({ serverVersion }: Inventory): number {

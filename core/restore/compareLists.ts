@@ -8,7 +8,7 @@ export interface Comparison<Item> {
   /** What is compared of two items of one name. Undefined: the item does not have it. */
   readonly fields: Readonly<Record<string, (item: Item) => string | undefined>>;
   /** Of a field that differs; unset: `difference`. */
-  readonly severityOf?: (field: string) => Difference['severity'];
+  readonly severityOf?: (field: string, item: Item) => Difference['severity'];
   /** True where the found list may hold more. */
   readonly partial?: boolean;
 }
@@ -37,7 +37,7 @@ function compareFields<Item>(comparison: Comparison<Item>, item: Item, other: It
     if (expected === found) return [];
     return [
       {
-        severity: severityOf?.(what) ?? 'difference',
+        severity: severityOf?.(what, item) ?? 'difference',
         kind: kindOf(comparison, item),
         object: nameOf(item),
         what,

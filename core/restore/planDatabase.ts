@@ -34,6 +34,8 @@ export async function planDatabase(
   const { manifest, copies } = chosen;
   const server = await restoreServer(configuration, input.source);
   const description = await readDescription(copies, manifest, await keys.opening(), signal);
+  // Before anybody is asked to approve what cannot be done.
+  chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? '');
   const scope: RestoreScope = { noOwner: input.noOwner, noPrivileges: input.noPrivileges, tables: input.tables };
   if (scope.tables) resolveTables(description.inventory, scope.tables);
   const ownName = source.database?.name ?? '';
@@ -46,7 +48,6 @@ export async function planDatabase(
     target,
     namedAfterSource: input.target === undefined || input.target === ownName,
     mark,
-    clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
     createRoles: input.createRoles,
     ...(inPlace && { replaces: ownName }),
     ...scope,

@@ -49,6 +49,7 @@ export async function planFiles(options: PlanFilesOptions): Promise<PlannedFiles
     manifest,
     trees: places.map((place) => ({ ...place, exclude: source.files[place.tree]?.exclude })),
     tar: await findTar(),
+    outsideLinks: input.outsideLinks,
     ownDirectories: ownDirectories(configuration),
   });
   return {

@@ -1,13 +1,14 @@
 import { constants } from 'node:fs';
 import { access, realpath, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { isHoldfastError, messageOf, type ErrorType } from '../errors.ts';
+import { isHoldfastError, messageOf } from '../errors.ts';
 import { mountPoints } from '../files/treeDirectory.ts';
 import { formatBytes } from '../format.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
+import { failure, fidelityFindings, warning } from './planFidelity.ts';
 import { begunStaging, exists, isPartInPlace, lookAt, rootOf } from './stagingDirectory.ts';
-import { treeNamed, treeNotices } from './treeParts.ts';
+import { treeNamed } from './treeParts.ts';
 import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlannedTree, PlanTreesOptions, TreePlan } from './trees.ts';
 
@@ -39,8 +40,7 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
       ...(begun ? [] : await targetFindings(place, targets)),
       ...space,
       ...(await nameFindings(place, targets)),
-      ...fidelityFindings(place, options),
-      ...manifestFindings(tree, part),
+      ...fidelityFindings(place, part, options),
     ];
     return {
       tree,
@@ -253,42 +253,4 @@ async function spaceFindings(place: PlannedTree, part: ManifestPart, needed: Map
     ? warning(`${message}; a part of it may fit`, advice)
     : failure('RefusedForSafety', message, advice);
   return { requiredBytes, freeBytes, findings: [finding] };
-}
-
-function fidelityFindings({ tree, mode, exclude = [], paths = [] }: PlannedTree, options: PlanTreesOptions): Finding[] {
-  const findings: Finding[] = [];
-  if (!(options.owners ?? process.getuid?.() === 0))
-    findings.push(
-      warning(
-        `the files of ${tree} will belong to the user of this process, not to whom they belonged`,
-        'Restore as root to keep the owners.',
-      ),
-    );
-  if (!options.tar)
-    findings.push(
-      warning(
-        `no GNU tar is installed here: extended attributes and ACLs of ${tree} are not restored, and sparse files refused`,
-        'Install GNU tar 1.28 or newer.',
-      ),
-    );
-  if (mode === 'in-place' && paths.length === 0 && exclude.length > 0)
-    findings.push(
-      warning(
-        `what ${tree} excludes (${exclude.join(', ')}) is in no backup: it stays with what is kept`,
-        'Copy from there what is needed.',
-      ),
-    );
-  return findings;
-}
-
-function manifestFindings(tree: string, part: ManifestPart): Finding[] {
-  return treeNotices(part).map((notice) => warning(`${tree}: ${notice}`, 'An older backup may have them.'));
-}
-
-function failure(type: ErrorType, message: string, advice: string): Finding {
-  return { severity: 'failure', type, message, advice };
-}
-
-function warning(message: string, advice: string): Finding {
-  return { severity: 'warning', type: 'RestoreFailed', message, advice };
 }

@@ -70,6 +70,8 @@ const WHY: Readonly<Record<NotCarried['kind'], string>> = {
   'security label of database': 'is not restored: set it again where its provider is loaded',
   'object in a system schema': 'is in no dump: make it again, in a schema of your own',
   'order of columns': 'changes in a restore, inherited ones come first: let statements name their columns',
+  'identity of partition':
+    'is lost in a dump and restore: rows that name this partition itself must bring the value; through its parent none need',
   'owner of extension': 'is not restored: the extension belongs to the role that restores',
   'options of user mapping': 'could not be read by the role that dumped',
 };

@@ -16,6 +16,7 @@ import { applyParameters, applyProperties, databaseProperties } from './database
 import { dropTemplateObjects } from './dropTemplateObjects.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { describeCopy } from './readDescription.ts';
+import { preparePublicSchema } from './publicSchema.ts';
 import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
@@ -56,8 +57,8 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
     environment = await createClientEnvironment({ ...server, name: target }, directory);
     const database: NewDatabase = { server, target, mark: options.mark, attempt: newAttempt() };
     try {
-      await createTarget(database, description.inventory.database, signal);
-      return await fillTarget(options, backend, { ...description, definitions, environment, database });
+      const serverMajor = await createTarget(database, description.inventory.database, signal);
+      return await fillTarget(options, backend, { ...description, definitions, environment, database, serverMajor });
     } catch (error) {
       throw await afterDropping(database, error, signal);
     }
@@ -85,19 +86,22 @@ interface Materials {
   readonly definitions: string;
   readonly environment: ClientEnvironment;
   readonly database: NewDatabase;
+  readonly serverMajor: number;
 }
 
 async function fillTarget(
   options: RestoreDatabaseOptions,
   backend: Backend,
-  { inventory, globals, definitions, environment, database }: Materials,
+  { inventory, globals, definitions, environment, database, serverMajor }: Materials,
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
-  const entries = parseList(await listArchiveFile(clients, definitions, signal));
+  const list = await listArchiveFile(clients, definitions, signal);
+  const entries = parseList(list);
   const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
   const session: RestoreSession = {
     clients,
+    serverMajor,
     variables: environment.variables,
     target,
     options: [...(options.noOwner ? ['--no-owner'] : []), ...(options.noPrivileges ? ['--no-privileges'] : [])],
@@ -106,6 +110,7 @@ async function fillTarget(
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
     await dropTemplateObjects({ ...server, name: target }, inventory, signal);
+    await preparePublicSchema({ ...server, name: target }, { ...options, list, inventory }, signal);
     await applyParameters(server, properties, signal);
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });

@@ -7,30 +7,41 @@ import { describeEntry, type ArchiveEntry } from './archiveEntries.ts';
  */
 export interface ErrorCollector {
   readonly onLine: (line: string) => void;
+  /** Whether there were errors, and all of them such as are ignored. */
+  onlyIgnored(): boolean;
   /** What the collected lines say; undefined where they name no error of the server. */
   failure(entries: readonly ArchiveEntry[]): HoldfastError | undefined;
 }
 
 const MOST_LINES = 12;
 
-export function collectErrors(): ErrorCollector {
+/** `onError` is called when the first error that is not `ignored` has been said to its end. */
+export function collectErrors({
+  ignored,
+  onError,
+}: { readonly ignored?: RegExp; readonly onError?: () => void } = {}): ErrorCollector {
   let entry: string | undefined;
   let error: string[] = [];
   let collecting = false;
+  let passedOver = 0;
   return {
     onLine: (line) => {
       if (error.length > 0 && !collecting) return;
       if (line.includes('from TOC entry ')) entry = line;
       const begun = /^pg_restore: error: (.*)$/.exec(line)?.[1];
-      if (begun !== undefined && !collecting) {
+      if (begun !== undefined && ignored?.test(begun) === true) {
+        passedOver += 1;
+      } else if (begun !== undefined && !collecting) {
         collecting = true;
         error = [begun];
       } else if (collecting && (line.startsWith('Command was: ') || line.startsWith('pg_restore: '))) {
         collecting = false;
+        onError?.();
       } else if (collecting && error.length < MOST_LINES) {
         error.push(line);
       }
     },
+    onlyIgnored: () => passedOver > 0 && error.length === 0,
     failure: (entries) => describeFailure(entry, error, entries),
   };
 }

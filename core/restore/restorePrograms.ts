@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { HoldfastError } from '../errors.ts';
 import { quoteConnectionValue } from '../postgres/identifiers.ts';
 import { programPath, type ClientPrograms } from '../postgres/clients.ts';
 import { noRestoreProgram } from '../postgres/restoreProgram.ts';
@@ -9,6 +10,8 @@ import { collectErrors } from './restoreFailure.ts';
 
 export interface RestoreSession {
   readonly clients: ClientPrograms;
+  /** Of the server, e.g. 15. */
+  readonly serverMajor: number;
   /** Of `createClientEnvironment`. */
   readonly variables: Readonly<Record<string, string>>;
   readonly target: string;
@@ -19,9 +22,8 @@ export interface RestoreSession {
 }
 
 /**
- * The installation whose pg_restore reads what this pg_dump wrote and asks nothing of the server that it does not know:
- * of pg_dump's own major version, else of the next newer one (from 17 on, pg_restore sets a timeout that older servers
- * refuse). Throws `ToolMissing`.
+ * The installation whose pg_restore reads what this pg_dump wrote: of pg_dump's own major version, else of the next newer
+ * one. Throws `ToolMissing`.
  */
 export function chooseRestorePrograms(installed: readonly ClientPrograms[], clientVersion: string): ClientPrograms {
   const wanted = Number.parseInt(clientVersion, 10);
@@ -89,18 +91,26 @@ export async function restoreStream(
   if (source.failure) throw source.failure.error;
 }
 
+/**
+ * From 17 on pg_restore turns this off in every session, and no option keeps it from it; servers before 17 do not know it.
+ * There alone it is not told to end at the first error, and is ended at the first other one.
+ */
+const UNKNOWN_TIMEOUT = /ERROR: {2}unrecognized configuration parameter "transaction_timeout"$/;
+
 async function runRestore(
   session: RestoreSession,
   args: readonly string[],
   input: Readable | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const errors = collectErrors();
+  const goesOn = session.clients.major >= 17 && session.serverMajor < 17;
+  const stop = new AbortController();
+  const errors = collectErrors(goesOn ? { ignored: UNKNOWN_TIMEOUT, onError: () => stop.abort() } : {});
   const { stdout, finished } = startProcess({
     command: programPath(session.clients, 'pg_restore'),
     args: [
       '--format=custom',
-      '--exit-on-error',
+      ...(goesOn ? [] : ['--exit-on-error']),
       // Only then does it say which entry an error is about.
       '--verbose',
       '--no-password',
@@ -111,14 +121,23 @@ async function runRestore(
     ],
     environment: { ...session.variables, PGOPTIONS: RESTORE_SETTINGS.map((setting) => `-c ${setting}`).join(' ') },
     ...(input && { input }),
-    ...(signal && { signal }),
+    signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
+    // Of a run that went on past an error.
+    acceptedExitCodes: goesOn ? [1] : [],
     onErrorLine: errors.onLine,
   });
   stdout.resume();
   try {
-    await finished;
+    const code = await finished;
+    if (code !== 0 && !errors.onlyIgnored()) throw unexplained(session);
   } catch (error) {
     signal?.throwIfAborted();
-    throw errors.failure(session.entries) ?? error;
+    throw errors.failure(session.entries) ?? (stop.signal.aborted ? unexplained(session) : error);
   }
+}
+
+function unexplained({ clients }: RestoreSession): HoldfastError {
+  return new HoldfastError('DumpFailed', `${programPath(clients, 'pg_restore')} failed and did not say why`, {
+    advice: 'Look into the log of the target server.',
+  });
 }

@@ -125,8 +125,6 @@ export interface PreflightTargetOptions extends RestoreScope {
   readonly namedAfterSource?: boolean | undefined;
   /** As in RestoreDatabaseOptions: what an earlier try of the same mark left is no obstacle. Unset: everything is. */
   readonly mark?: string | undefined;
-  /** The pg_restore that is to be used, where it is known already. */
-  readonly clients?: ClientPrograms | undefined;
   /** Missing roles will be made first: they are no obstacle. */
   readonly createRoles?: boolean | undefined;
   /** The database that the target will take the place of: it must hold neither Holdfast's catalog nor Temporal's store. */

@@ -22,11 +22,16 @@ export function newAttempt(): string {
 /**
  * Makes the empty target with the encoding and locale of the source, in place of what an earlier try of the same mark
  * left. Until it is whole its comment says whose it is. Throws RefusedForSafety when a database of that name is somebody
- * else's, RestoreFailed when the server cannot make one like it; `dropTarget` removes what there is of it then.
+ * else's, RestoreFailed when the server cannot make one like it; `dropTarget` removes what there is of it then. Gives the
+ * server's major version.
  */
-export async function createTarget(database: NewDatabase, form: Inventory['database'], signal?: AbortSignal) {
+export async function createTarget(
+  database: NewDatabase,
+  form: Inventory['database'],
+  signal?: AbortSignal,
+): Promise<number> {
   const { server, target } = database;
-  await onServer(server, signal, async (client) => {
+  return onServer(server, signal, async (client) => {
     await refuseForeign(client, database);
     await dropLeftOvers(database);
     const version = await serverVersion(client);
@@ -43,6 +48,7 @@ export async function createTarget(database: NewDatabase, form: Inventory['datab
         cause,
       });
     }
+    return version;
   });
 }
 

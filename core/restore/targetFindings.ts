@@ -1,9 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
-import type { ErrorType } from '../errors.ts';
 import { cutList, quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { Finding } from '../postgres/preflight.ts';
+import { failure, warning } from './finding.ts';
 import { createRolesSql } from './sourceRoles.ts';
 import { isLeftOver } from './targetDatabase.ts';
 import type { PreflightTargetOptions } from './run.ts';
@@ -59,7 +59,7 @@ export async function existenceFinding(
 
 export function versionFindings(
   server: { readonly version: string; readonly major: number; readonly recovering: boolean },
-  { manifest, clients }: PreflightTargetOptions,
+  { manifest }: PreflightTargetOptions,
 ): Finding[] {
   const dumped = manifest.database?.serverVersion ?? '';
   const findings: Finding[] = [];
@@ -71,12 +71,12 @@ export function versionFindings(
         'Restore on a server that is not older.',
       ),
     );
-  if (clients !== undefined && clients.major >= 17 && server.major < 17)
+  const dumper = manifest.database?.clientVersion ?? '';
+  if (Number.parseInt(dumper, 10) > server.major)
     findings.push(
-      failure(
-        `pg_restore ${clients.version} sets a timeout that PostgreSQL ${server.version} does not know`,
-        `Install the client programs of PostgreSQL ${server.major} (postgresql-client-${server.major} on Debian and Ubuntu).`,
-        'ToolMissing',
+      warning(
+        `pg_dump ${dumper} wrote the backup, newer than the server, PostgreSQL ${server.version}: what it writes need not load there`,
+        `Install the client programs of PostgreSQL ${server.major} beside the worker for backups to come (postgresql-client-${server.major} on Debian and Ubuntu).`,
       ),
     );
   return findings;
@@ -184,12 +184,9 @@ export async function extensionFindings(
   });
 }
 
-export async function tablespaceFindings(
-  client: pg.Client,
-  { inventory }: PreflightTargetOptions['description'],
-): Promise<Finding[]> {
+export async function tablespaceFindings(client: pg.Client, needed: readonly string[]): Promise<Finding[]> {
   const { rows } = await client.query<{ name: string }>('select spcname as name from pg_tablespace');
-  return inventory.tablespaces
+  return needed
     .filter((name) => !rows.some((row) => row.name === name))
     .map((name) =>
       failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`),
@@ -238,12 +235,4 @@ async function readFreeBytes(client: pg.Client): Promise<number | undefined> {
 
 function size(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
-}
-
-function failure(message: string, advice: string, type: ErrorType = 'RefusedForSafety'): Finding {
-  return { severity: 'failure', type, message, advice };
-}
-
-function warning(message: string, advice: string): Finding {
-  return { severity: 'warning', type: 'RestoreFailed', message, advice };
 }

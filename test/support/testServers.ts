@@ -8,6 +8,7 @@ import { bringTemporalCli } from '../../core/tools/temporalCli.ts';
 import { startTemporal } from '../../core/tools/temporalServer.ts';
 import { bringVersitygw, startVersitygw } from '../../core/tools/versitygw.ts';
 import type { TestServers } from './addresses.ts';
+import { bringPostgresMajor } from './postgresMajors.ts';
 
 export interface RunningTestServers {
   readonly addresses: TestServers;
@@ -17,24 +18,29 @@ export interface RunningTestServers {
 const PASSWORD = 'only for the tests';
 
 /** Programs that the tests need and this machine may lack. */
-export async function bringTestPrograms(say: Say) {
-  const binDirectory = await bringPostgresPrograms(process.env, say);
+async function bringTestPrograms(say: Say) {
   const versitygw = await bringVersitygw(process.env, say);
   const temporal = await bringTemporalCli(process.env, say);
-  return { binDirectory, versitygw, temporal };
+  return { versitygw, temporal };
 }
 
-/** Starts one PostgreSQL, one S3 and one Temporal server for a whole run of tests, in a directory that goes with them. */
-export async function startTestServers(say: Say): Promise<RunningTestServers> {
+/**
+ * Starts one PostgreSQL, one S3 and one Temporal server for a whole run of tests, in a directory that goes with them.
+ * PostgreSQL is what the machine has, or the `major` that is asked for.
+ */
+export async function startTestServers(say: Say, major?: number): Promise<RunningTestServers> {
   const programs = await bringTestPrograms(say);
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-servers-'));
   // PostgreSQL may run under another account, which must get through here.
   await chmod(directory, 0o711);
+  const binDirectory = await (major === undefined
+    ? bringPostgresPrograms(process.env, say)
+    : bringPostgresMajor(major, directory, say));
   const s3Credentials = { accessKeyId: 'holdfast-tests', secretAccessKey: 'only-for-the-tests' };
   const [postgres, s3, temporal] = await Promise.all([
     startPostgres({
       directory: join(directory, 'postgres'),
-      binDirectory: programs.binDirectory,
+      binDirectory,
       password: PASSWORD,
       durable: false,
       settings: ['max_connections=200', 'max_prepared_transactions=10'],

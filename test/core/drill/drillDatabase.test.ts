@@ -26,7 +26,7 @@ async function prepare(context: TestContext, sql: string): Promise<Ground> {
 
 async function drill(
   { scratch }: Ground,
-  { copies: [copy], manifest, keys }: StoredDatabase,
+  { copies: [copy], manifest, keys, clientVersion }: StoredDatabase,
   changes: Partial<DrillDatabaseOptions> = {},
 ): Promise<DrilledPart> {
   assert.ok(copy);
@@ -35,7 +35,7 @@ async function drill(
     manifest,
     openingKeys: [keys.aes],
     scratch,
-    clients: chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), '15'),
+    clients: chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), clientVersion),
     jobs: 2,
     checks: [],
     ...changes,

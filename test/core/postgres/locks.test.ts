@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, copyFile, writeFile } from 'node:fs/promises';
+import { chmod, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { ClientPrograms } from '../../../core/postgres/clients.ts';
@@ -40,7 +40,7 @@ exec ${binDirectory}/pg_dump "$@"
 `,
   );
   await chmod(join(directory, 'pg_dump'), 0o755);
-  await copyFile(join(binDirectory, 'pg_dumpall'), join(directory, 'pg_dumpall'));
+  await symlink(join(binDirectory, 'pg_dumpall'), join(directory, 'pg_dumpall'));
   return { directory, version: '15.0', major: 15, minor: 0 };
 }
 

@@ -21,12 +21,12 @@ test('a superuser is told the facts, and finds nothing in the way', async (conte
   const database = await createDatabase(context);
   await runSql(database, await fixtureSql());
   const { server, clients, findings } = await inspectDatabase(accessTo(database));
-  assert.equal(server.major, 15);
+  assert.equal(server.major, Number(/\d+/.exec(server.version)?.[0]));
   assert.equal(server.encoding, 'UTF8');
   assert.match(server.systemIdentifier ?? '', /^\d{15,}$/);
   assert.equal(server.tables, 14);
   assert.ok(server.bytes > 1_000_000);
-  assert.ok((clients?.major ?? 0) >= 15);
+  assert.ok((clients?.major ?? 0) >= server.major);
   assert.deepEqual(
     findings.filter((finding) => finding.severity === 'failure'),
     [],

@@ -103,13 +103,14 @@ export async function dumpInto(
   context: TestContext,
   access: DatabaseAccess,
   options: Partial<DatabaseDumpOptions> = {},
-): Promise<{ directory: string; inventory: Inventory; parts: string[] }> {
+): Promise<{ directory: string; inventory: Inventory; parts: string[]; clientVersion: string }> {
   const directory = await temporaryDirectory(context);
   const dump = await openDump(context, access, options);
   await saveParts(dump, directory);
   await dump.close();
   const inventory = inventorySchema.parse(JSON.parse(await readFile(join(directory, 'inventory'), 'utf8')));
-  return { directory, inventory, parts: dump.parts.map((part) => part.part) };
+  const { clientVersion } = dump.facts;
+  return { directory, inventory, parts: dump.parts.map((part) => part.part), clientVersion };
 }
 
 const execute = promisify(execFile);

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,11 +7,18 @@ import { Client } from 'pg';
 import { findClientPrograms } from '../../../core/postgres/clients.ts';
 import type { DatabaseAccess } from '../../../core/postgres/access.ts';
 import type { DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
-import type { Inventory } from '../../../core/postgres/inventorySchema.ts';
+import type { Inventory, ServerNeeds } from '../../../core/postgres/inventorySchema.ts';
+import type { Finding } from '../../../core/postgres/preflight.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
+import { preflightTarget } from '../../../core/restore/preflightTarget.ts';
 import { chooseRestorePrograms } from '../../../core/restore/restorePrograms.ts';
 import { restoreDatabase } from '../../../core/restore/restoreDatabase.ts';
-import type { RestoreCopy, RestoreDatabaseOptions, RestoredDatabase } from '../../../core/restore/run.ts';
+import type {
+  PreflightTargetOptions,
+  RestoreCopy,
+  RestoreDatabaseOptions,
+  RestoredDatabase,
+} from '../../../core/restore/run.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
@@ -23,6 +31,8 @@ export interface StoredDatabase {
   readonly keys: BackupKeys;
   readonly inventory: Inventory;
   readonly globals: string;
+  /** Of the pg_dump that made it. */
+  readonly clientVersion: string;
   /** A directory with its objects, and the backend over it, for each copy. */
   readonly roots: readonly string[];
   readonly backends: readonly Backend[];
@@ -42,7 +52,7 @@ export async function backUp(
   } = {},
 ): Promise<StoredDatabase> {
   const access = options.access ?? accessTo(source);
-  const { directory, inventory, parts } = await dumpInto(context, access, options.dump);
+  const { directory, inventory, parts, clientVersion } = await dumpInto(context, access, options.dump);
   const keys = newBackupKeys();
   const roots: string[] = [];
   for (let count = 0; count < (options.copies ?? 1); count += 1) roots.push(await temporaryDirectory(context));
@@ -59,6 +69,7 @@ export async function backUp(
     manifest,
     keys,
     inventory,
+    clientVersion,
     globals: await readFile(join(directory, 'globals'), 'utf8'),
     roots,
     backends,
@@ -98,6 +109,42 @@ export async function databasesLike(target: string): Promise<string[]> {
   return rows.map((row) => String(row.datname));
 }
 
+/** What the look at the server finds, but for its room. */
+export async function findingsOf(
+  backup: Pick<StoredDatabase, 'manifest' | 'inventory' | 'globals'>,
+  changes: Partial<PreflightTargetOptions> = {},
+): Promise<Finding[]> {
+  const { findings } = await preflightTarget({
+    manifest: backup.manifest,
+    description: backup,
+    server: maintenance(),
+    target: 'holdfast_test_nowhere',
+    ...changes,
+  });
+  return findings.filter(({ message }) => !/how much room/.test(message));
+}
+
+/** The backup of a database that needs something else. */
+export function needing(
+  backup: StoredDatabase,
+  changes: Partial<ServerNeeds>,
+  database: Partial<Inventory['database']> = {},
+): StoredDatabase {
+  const { needs } = backup.inventory;
+  assert.ok(needs);
+  const inventory = {
+    ...backup.inventory,
+    needs: { ...needs, ...changes },
+    database: { ...backup.inventory.database, ...database },
+  };
+  return { ...backup, inventory };
+}
+
+export async function serverMajor(): Promise<number> {
+  const [server] = await onServer(`select current_setting('server_version_num')::int / 10000 as major`);
+  return Number(server?.major);
+}
+
 export async function restore(
   backup: StoredDatabase,
   target: TestDatabase,
@@ -111,7 +158,9 @@ export async function restore(
     target: target.name,
     mark: `test/${target.name}`,
     jobs: 2,
-    clients: chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), '15'),
+    clients:
+      changes.clients ??
+      chooseRestorePrograms(await findClientPrograms([testPostgres().binDirectory]), backup.clientVersion),
     ...changes,
   });
 }
