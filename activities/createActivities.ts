@@ -85,7 +85,7 @@ export function createActivities(
     removeDrillDatabase: activity(drill.removeDrillDatabaseStep(dependencies), { tries: STUBBORN }),
     removeDrillTrees: activity(drill.removeDrillTreesStep(dependencies), { tries: STUBBORN }),
     findDrillRemnants: activity(drill.findDrillRemnantsStep(dependencies), { tries: SHORT }),
-    recordDrill: activity(drill.recordDrillStep(dependencies), { tries: SHORT }),
+    recordDrill: activity(drill.recordDrillStep(dependencies)),
     findSources: activity(findSourcesStep(dependencies), { tries: SHORT }),
     planRestore: activity(restore.planRestoreStep(dependencies), { tries: SHORT }),
     createRoles: activity(restore.createRolesStep(dependencies), { tries: SHORT }),

@@ -16,7 +16,7 @@ import type {
   DrillTreeStep,
 } from '../core/drill/run.ts';
 import { dropScratchDatabase, scratchDatabase, type ScratchDatabase } from '../core/drill/scratch.ts';
-import { HoldfastError } from '../core/errors.ts';
+import { HoldfastError, isHoldfastError } from '../core/errors.ts';
 import { removeTree } from '../core/files/removeTree.ts';
 import { findTar } from '../core/files/tarProgram.ts';
 import { findClientPrograms } from '../core/postgres/clients.ts';
@@ -26,6 +26,7 @@ import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
 import { noCheckingKey } from '../core/seal/noCheckingKey.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';
+import { tellCatalog } from './support/tellCatalog.ts';
 import { createTeller } from './support/teller.ts';
 
 export const chooseDrillStep =
@@ -100,20 +101,32 @@ export const findDrillRemnantsStep = (dependencies: Dependencies) => () =>
 
 export const recordDrillStep =
   ({ catalog }: Dependencies) =>
-  async (_context: StepContext, { record, copy }: DrillNote): Promise<void> => {
-    const opened = await catalog();
-    await recordRestore(opened, record);
-    if (copy === undefined || record.backup === undefined || record.backend === undefined) return;
-    await recordVerification(opened, {
-      backupId: record.backup,
-      backend: record.backend,
-      depth: 'restored',
-      outcome: copy.outcome,
-      at: record.endedAt,
-      durationMs: record.recovery ?? Date.parse(record.endedAt) - Date.parse(record.startedAt),
-      message: copy.message,
+  async (_context: StepContext, { record, copy }: DrillNote): Promise<void> =>
+    tellCatalog(async () => {
+      const opened = await catalog();
+      await recordRestore(opened, record);
+      if (copy === undefined || record.backup === undefined || record.backend === undefined) return;
+      const looked = recordVerification(opened, {
+        backupId: record.backup,
+        backend: record.backend,
+        depth: 'restored',
+        outcome: copy.outcome,
+        at: record.endedAt,
+        durationMs: record.recovery ?? Date.parse(record.endedAt) - Date.parse(record.startedAt),
+        message: copy.message,
+      });
+      await looked.catch((error: unknown) => {
+        throw isHoldfastError(error, 'InvalidInput') ? notYetKnown(error) : error;
+      });
     });
-  };
+
+/** The run of the backup, or a heal that finds it on a storage, tells the catalog of it, perhaps after this. */
+function notYetKnown({ message, cause }: HoldfastError): HoldfastError {
+  return new HoldfastError('CatalogUnavailable', message, {
+    advice: 'The look at all copies, `holdfast heal SOURCE`, takes a published backup into the catalog.',
+    cause,
+  });
+}
 
 async function scratchOf({ configuration }: Dependencies, source: string): Promise<ScratchDatabase> {
   const { database } = sourceNamed(configuration, source);

@@ -4,6 +4,7 @@ import { recordBackup } from '../core/catalog/write.ts';
 import type { Dependencies } from './dependencies.ts';
 import { signedManifestFor } from './support/manifest.ts';
 import type { StepContext } from './support/step.ts';
+import { tellCatalog } from './support/tellCatalog.ts';
 
 export const recordStep = (dependencies: Dependencies) => async (_context: StepContext, run: RecordedRun) => {
   const { result, step, sealed } = run;
@@ -11,5 +12,7 @@ export const recordStep = (dependencies: Dependencies) => async (_context: StepC
     step && sealed && result.copies.some(({ state }) => state === 'verified')
       ? await signedManifestFor(dependencies, step, sealed)
       : undefined;
-  await recordBackup(await dependencies.catalog(), backupRecordOf(run, published), verificationsOf(run));
+  await tellCatalog(async () =>
+    recordBackup(await dependencies.catalog(), backupRecordOf(run, published), verificationsOf(run)),
+  );
 };

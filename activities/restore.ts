@@ -19,6 +19,7 @@ import { databaseOids, swapDatabases, undoSwap, type Swap } from '../core/restor
 import { dropDeadTargets, dropLeftOvers } from '../core/restore/targetDatabase.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';
+import { tellCatalog } from './support/tellCatalog.ts';
 
 export const planRestoreStep = (dependencies: Dependencies) => (context: StepContext, request: PlanRequest) =>
   planRestore({ ...dependencies, request, environment: Object.keys(process.env), signal: context.signal });
@@ -147,7 +148,7 @@ export const recordRestoreStep =
   ({ catalog, progress }: Dependencies) =>
   async (context: StepContext, record: RestoreRecord): Promise<void> => {
     progress.close(context);
-    await recordRestore(await catalog(), record);
+    await tellCatalog(async () => recordRestore(await catalog(), record));
   };
 
 function serverOf({ configuration }: Dependencies, { source }: RestoreStep) {

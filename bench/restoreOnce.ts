@@ -26,7 +26,7 @@ async function restoreOnce({
   try {
     const openingKeys = await keys.opening();
     const { manifest, copies } = await chooseBackup({
-      wish: { backup, part: 'database' },
+      wish: { backup, parts: ['database'] },
       copies: [{ backend, open: () => backends.get(backend) }],
       checkingKeys: await keys.checking(),
     });

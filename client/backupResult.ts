@@ -1,3 +1,4 @@
+import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { BackupProgress, BackupResult } from '../core/backup/run.ts';
 import { formatBytes, formatDuration, formatRatio } from '../core/format.ts';
 import type { ProgressView } from './progress.ts';
@@ -20,9 +21,7 @@ export function describeBackupResult(result: BackupResult, terminal: Terminal): 
     ...section(result.reasons.map((reason) => `Not verified: ${reason}`)),
     ...section(result.warnings.map((warning) => `Note: ${warning}`)),
     ...section(result.heal ? [`Healing: ${result.heal} makes the missing copies from the good ones.`] : []),
-    ...section(
-      result.catalog === 'pending' ? ['Note: the catalog cannot be reached; it is told as soon as it can.'] : [],
-    ),
+    ...section(result.catalog === 'pending' ? [`Note: ${CATALOG_PENDING}`] : []),
   ].join('\n');
 }
 

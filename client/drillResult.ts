@@ -1,11 +1,12 @@
+import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import { describeDifference } from '../core/drill/differences.ts';
 import type { DrilledPart, DrillProgress, DrillResult } from '../core/drill/run.ts';
 import { formatBytes, formatDuration } from '../core/format.ts';
 import type { ProgressView } from './progress.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
-export function exitCodeOfDrill({ leftBehind, catalog }: DrillResult): ExitCode {
-  return leftBehind.length > 0 || catalog !== undefined ? EXIT_CODES.degraded : EXIT_CODES.done;
+export function exitCodeOfDrill({ leftBehind }: DrillResult): ExitCode {
+  return leftBehind.length > 0 ? EXIT_CODES.degraded : EXIT_CODES.done;
 }
 
 /** A finished drill for people: verdict, time to recover, what was compared, and every difference that is known. */
@@ -17,6 +18,7 @@ export function describeDrillResult(result: DrillResult, terminal: Terminal): st
     ...result.leftBehind.map((text) => `Left behind: ${text}`),
     ...(result.heal === undefined ? [] : [`Healing: ${result.heal} makes the copy whole again.`]),
     ...result.warnings.map((warning) => `Note: ${warning}`),
+    ...(result.catalog === 'pending' ? [`Note: ${CATALOG_PENDING}`] : []),
   ];
   return [
     `Drill of ${source}${of}: ${terminal.paint(COLOURS[outcome], outcome)}`,

@@ -4,6 +4,8 @@ import { findPlace, findPlaces } from '../core/repository/listRepository.ts';
 import type { BackupLocation } from '../core/repository/layout.ts';
 import { locationOf } from '../core/repository/location.ts';
 import { readManifest } from '../core/repository/readManifest.ts';
+import type { RestoreCopy } from '../core/restore/run.ts';
+import type { CheckingKey } from '../core/seal/keys.ts';
 import type { CopyToTry } from './extraction.ts';
 import type { Reading } from './reading.ts';
 import type { Terminal } from './terminal.ts';
@@ -30,10 +32,8 @@ export async function copiesOf(
   const cataloged = await fromCatalog(reading, terminal, idOrPrefix);
   if (!cataloged) {
     const names = Object.keys(reading.configuration.backends).toSorted(byCost(reading));
-    const asked = names.map((name) => ({ name, open: () => reading.backends.get(name) }));
-    const { location, holding, silent } = await findPlaces(asked, idOrPrefix);
-    for (const { name, error } of silent) terminal.warn(`${name} could not be asked: ${messageOf(error)}`);
-    return holding.map((name) => copyOn(name, async () => location));
+    const asked = names.map((backend) => ({ backend, open: () => reading.backends.get(backend) }));
+    return copiesOnStorages(asked, terminal, idOrPrefix, checkingKeys);
   }
   if (cataloged.copies.length === 0) throw nothingStored(cataloged);
   const location = locationOf(cataloged);
@@ -44,6 +44,27 @@ export async function copiesOf(
         Number(b.state === 'verified') - Number(a.state === 'verified') || byCost(reading)(a.backend, b.backend),
     )
     .map(({ backend }) => copyOn(backend, async () => location));
+}
+
+/** A backup's copies by what lies on the storages themselves. One that cannot be asked is passed over, and told. */
+export async function copiesOnStorages(
+  storages: readonly RestoreCopy[],
+  terminal: Terminal,
+  idOrPrefix: string,
+  checkingKeys: readonly CheckingKey[] | undefined,
+): Promise<CopyToTry[]> {
+  const asked = storages.map(({ backend, open }) => ({ name: backend, open }));
+  const { location, holding, silent } = await findPlaces(asked, idOrPrefix);
+  for (const { name, error } of silent) terminal.warn(`${name} could not be asked: ${messageOf(error)}`);
+  return storages
+    .filter(({ backend }) => holding.includes(backend))
+    .map((storage) => ({
+      backend: storage.backend,
+      open: async () => {
+        const backend = await storage.open();
+        return { backend, manifest: (await readManifest(backend, location, checkingKeys)).manifest };
+      },
+    }));
 }
 
 /** The worst day is when the catalog is gone too: then the storages themselves are asked. */

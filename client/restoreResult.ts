@@ -1,3 +1,4 @@
+import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
@@ -5,7 +6,7 @@ import { planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
-import { notTheNewest } from './recoveryResult.ts';
+import { notTheNewest } from './recover/result.ts';
 import type { ViewedRun } from './runWorkflow.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
@@ -74,6 +75,7 @@ export function describeRestoreResult(
     ),
     ...section(outcomeLines(result)),
     ...section(result.warnings.map((warning) => `Note: ${warning}`)),
+    ...section(result.catalog === 'pending' ? [`Note: ${CATALOG_PENDING}`] : []),
     ...section(
       kept
         ? [

@@ -16,6 +16,8 @@ const options = readOptions(process.argv.slice(2));
 await bringToxiproxy(console.error);
 const servers = await startTestServers(console.error);
 process.env[TEST_SERVERS_VARIABLE] = JSON.stringify(servers.addresses);
+// Each of the many workers of a soak is ended with the process.
+process.setMaxListeners(0);
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 const breaches = await soak(options, say).catch((error: unknown) => [

@@ -37,10 +37,11 @@ import {
 import { invalidInput, parseInput } from './support/input.ts';
 import { problemOf } from './support/problem.ts';
 import { withSourceLock } from './support/sourceLock.ts';
+import { recordNowOrLater } from './support/recordRecovery.ts';
 import { startHeal } from './support/startHeal.ts';
 import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 
-const { chooseDrill, removeDrillDatabase, recordDrill } = proxyActivities<DrillSteps>({
+const { chooseDrill, removeDrillDatabase } = proxyActivities<DrillSteps>({
   ...takenOver,
   startToCloseTimeout: '10m',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
@@ -163,35 +164,25 @@ async function removeAll(run: DrillRun, step: DrillStep): Promise<void> {
     );
 }
 
-/** The catalog hears of it, and whoever heals. Cancelled or not, the verdict stands. */
+/** The catalog hears of it, now or later, and whoever heals. Cancelled or not, the verdict stands. */
 async function settle(run: DrillRun, request: DrillInput): Promise<DrillResult> {
   return CancellationScope.nonCancellable(async () => {
     const result = resultOf(run, Date.now());
     // What was misspelt is no drill that failed.
     if (result.problem?.type === 'InvalidInput') return result;
     run.phase = 'recording';
-    const told = await tellCatalog(run, result);
-    return healAfter(told, request);
+    const { workflowId, runId } = workflowInfo();
+    const recorded = await recordNowOrLater(noteOf(run, result, { workflowId, runId }));
+    return healAfter(recorded === 'pending' ? { ...result, catalog: 'pending' } : result, request);
   });
-}
-
-async function tellCatalog(run: DrillRun, result: DrillResult): Promise<DrillResult> {
-  const { workflowId, runId } = workflowInfo();
-  try {
-    await recordDrill(noteOf(run, result, { workflowId, runId }));
-    return result;
-  } catch (error) {
-    const warning = `The catalog was not told: ${problemOf(error).message}`;
-    return { ...result, catalog: 'untold', warnings: [...result.warnings, warning] };
-  }
 }
 
 async function healAfter(result: DrillResult, { heal }: DrillInput): Promise<DrillResult> {
   const outcome = copyOutcomeOf(result);
   if (heal === false || (outcome !== 'damaged' && outcome !== 'missing')) return result;
   const { source, backup } = result;
-  // What the catalog was not told has to be found by reading.
-  const depth = result.catalog === 'untold' ? ({ depth: 'stored' } as const) : {};
+  // What the catalog does not know yet has to be found by reading.
+  const depth = result.catalog === 'pending' ? ({ depth: 'stored' } as const) : {};
   try {
     return { ...result, heal: await startHeal({ source, ...(backup !== undefined && { backup }), ...depth }) };
   } catch (error) {

@@ -2,6 +2,7 @@ export { backup } from './backup.ts';
 export { drill } from './drill.ts';
 export { heal } from './heal.ts';
 export { recordBackup } from './recordBackup.ts';
+export { recordRecovery } from './recordRecovery.ts';
 export { restore } from './restore.ts';
 export { scan } from './scan.ts';
 export { sourceLock } from './sourceLock.ts';

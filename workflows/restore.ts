@@ -28,7 +28,8 @@ import { problemOf } from './support/problem.ts';
 import { describeRestore } from './support/restoreDetails.ts';
 import { performRestore } from './support/restoreFlow.ts';
 import { beginRestore, progressOf, recordOf, replacedBy, resultOf, type RestoreRun } from './support/restoreRun.ts';
-import { planRestore, recordRestore } from './support/restoreSteps.ts';
+import { recordNowOrLater } from './support/recordRecovery.ts';
+import { planRestore } from './support/restoreSteps.ts';
 import { withSourceLock } from './support/sourceLock.ts';
 
 const progressQuery = defineQuery<RestoreProgress>('progress');
@@ -54,8 +55,7 @@ export async function restore(input: unknown): Promise<RestoreResult> {
     run.problem ??= run.abortedBy ? abortedBy(run) : problemOf(error);
   }
   run.phase = 'done';
-  const result = resultOf(run, Date.now());
-  await CancellationScope.nonCancellable(() => record(run, result));
+  const result = await CancellationScope.nonCancellable(() => record(run, resultOf(run, Date.now())));
   show(result);
   if (run.problem) throw failureOf(run.problem, result);
   return result;
@@ -202,16 +202,13 @@ function abortedBy({ abortedBy: abort }: RestoreRun): StepProblem {
   };
 }
 
-/** What was restored is restored whether or not the catalog hears of it. */
-async function record(run: RestoreRun, result: RestoreResult): Promise<void> {
+/** What was restored is restored whether or not the catalog hears of it now. */
+async function record(run: RestoreRun, result: RestoreResult): Promise<RestoreResult> {
   const { workflowId, runId } = workflowInfo();
   const entry = recordOf(run, result, { workflowId, runId }, Date.now());
-  if (entry === undefined) return;
-  try {
-    await recordRestore(entry);
-  } catch {
-    // The reason stands in the history of the failed step.
-  }
+  if (entry === undefined) return result;
+  const recorded = await recordNowOrLater({ record: entry });
+  return recorded === 'pending' ? { ...result, catalog: 'pending' } : result;
 }
 
 function failureOf(problem: StepProblem, result: RestoreResult): Error {

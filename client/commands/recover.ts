@@ -1,11 +1,14 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { addExamples } from '../examples.ts';
 import { addExtractOptions, extractFromCopies, type ExtractOptions } from '../extraction.ts';
-import { addKeyOption, addStorageOptions, type RecoverOptions } from '../recoverAccess.ts';
-import { addServerOptions, type ServerOptions } from '../serverOptions.ts';
+import { addCheckingKeyOption, addKeyOption, type KeyOptions } from '../recover/keys.ts';
+import type { RecoveryOptions } from '../recover/run.ts';
+import { addServerOptions } from '../recover/serverOptions.ts';
+import { addStorageOptions, type StorageOptions } from '../recover/storages.ts';
+import { addBackupArgument, addRestoreOptions } from '../restoreOptions.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** For the day on which only a storage and a key are left: no configuration, no catalog, no Temporal, no worker. */
+/** For the day on which only storages and a key are left: no configuration, no catalog, no Temporal, no worker. */
 export function addRecoverCommand(program: Command, terminal: Terminal): void {
   const recover = program
     .command('recover')
@@ -17,17 +20,20 @@ export function addRecoverCommand(program: Command, terminal: Terminal): void {
   addRestore(recover, terminal);
 }
 
+type ReadOptions = StorageOptions & KeyOptions;
+
 function addList(recover: Command, terminal: Terminal): void {
   const list = recover.command('list').description('list the backups on a storage').argument('[source]');
-  addExamples(addStorageOptions(list), [
+  addExamples(addCheckingKeyOption(addStorageOptions(list)), [
     ['holdfast recover list --local /mnt/copies --verify-key sign.pub.pem', 'a directory'],
     ['holdfast recover list --s3-bucket shop --s3-endpoint https://s3.example.com', 'a bucket'],
   ]);
   list.action(
-    terminal.action(async (source: string | undefined, options: RecoverOptions) => {
-      const { recoverBackend, recoverCheckingKeys } = await import('../recoverAccess.ts');
+    terminal.action(async (source: string | undefined, options: ReadOptions) => {
+      const { recoverCheckingKeys } = await import('../recover/keys.ts');
+      const { recoverStorage } = await import('../recover/storages.ts');
       const { listBackend } = await import('../listBackend.ts');
-      const backend = await recoverBackend(options, process.env);
+      const backend = await recoverStorage(options, process.env);
       try {
         const checkingKeys = await recoverCheckingKeys(options, terminal);
         return await listBackend(terminal, backend, checkingKeys, { source, mayBeEmpty: false });
@@ -38,84 +44,81 @@ function addList(recover: Command, terminal: Terminal): void {
   );
 }
 
+const TRIED = 'where the copy on one is bad or out of reach the next is tried';
+
 function addExtract(recover: Command, terminal: Terminal): void {
   const extract = recover
     .command('extract')
     .description('take a part out of a backup on a storage')
     .argument('<backup>', 'id, or the beginning of one');
-  addExamples(addExtractOptions(addKeyOption(addStorageOptions(extract))), [
+  addExamples(addExtractOptions(addKeyOption(addCheckingKeyOption(addStorageOptions(extract, TRIED)))), [
     ['holdfast recover extract 20261120T02 --local /mnt/copies --key escrow.pem -o shop.dump', 'for pg_restore'],
   ]);
   extract.action(
-    terminal.action(async (backup: string, options: RecoverOptions & ExtractOptions) => {
-      const { recoverBackend, recoverCheckingKeys, recoverOpeningKeys } = await import('../recoverAccess.ts');
-      const { findPlace } = await import('../../core/repository/listRepository.ts');
-      const { readManifest } = await import('../../core/repository/readManifest.ts');
+    terminal.action(async (backup: string, options: ReadOptions & ExtractOptions) => {
+      const { recoverCheckingKeys, recoverOpeningKeys } = await import('../recover/keys.ts');
+      const { recoverStorages } = await import('../recover/storages.ts');
+      const { copiesOnStorages } = await import('../locate.ts');
       const openingKeys = await recoverOpeningKeys(options);
-      const backend = await recoverBackend(options, process.env);
+      const storages = await recoverStorages(options, process.env);
       try {
         const checkingKeys = await recoverCheckingKeys(options, terminal);
-        const open = async () => {
-          const place = await findPlace(backend, backup);
-          return { backend, manifest: (await readManifest(backend, place, checkingKeys)).manifest };
-        };
-        return await extractFromCopies(terminal, [{ backend: backend.name, open }], openingKeys, options);
+        const copies = await copiesOnStorages(storages.copies, terminal, backup, checkingKeys);
+        return await extractFromCopies(terminal, copies, openingKeys, options);
       } finally {
-        backend.close();
+        storages.close();
       }
     }),
   );
 }
 
-/** What `recover restore` is told beside where the copies and the server are. */
-export interface RestoreFlags {
-  readonly source?: string;
-  readonly before?: string;
-  readonly target?: string;
-  readonly table?: string[];
-  readonly createRoles?: true;
-  readonly owner: boolean;
-  readonly privileges: boolean;
-  readonly jobs: number;
-  readonly tree?: string;
-  readonly into?: string;
-}
-
 function addRestore(recover: Command, terminal: Terminal): void {
-  const restore = recover
-    .command('restore')
-    .description('restore a backup from a storage: its database into a new one, a file tree into a new directory')
-    .argument('<backup>', 'latest, the id of a backup, or the beginning of one')
-    .option('--source <name>', 'with latest: the source it is of')
-    .option('--before <time>', 'with latest: the newest that was sealed at or before this time');
-  addServerOptions(addKeyOption(addStorageOptions(restore)))
-    .option('--target <database>', 'name of the database to make')
-    .option('--table <name...>', 'only these tables, schema.table or table')
-    .option('--create-roles', 'create roles that the server lacks, as they were')
-    .option('--no-owner', 'let everything belong to the role that restores')
-    .option('--no-privileges', 'grant and revoke nothing')
-    .addOption(new Option('--jobs <number>', 'programs side by side').argParser(positive).default(2))
-    .option('--tree <name>', 'a file tree of the backup')
-    .option('--into <directory>', 'where the tree is to stand; must not exist yet');
+  const restore = addBackupArgument(recover.command('restore')).description(
+    'restore a backup from storages: its database into a new one, its file trees into new directories',
+  );
+  addServerOptions(addKeyOption(addCheckingKeyOption(addStorageOptions(restore, TRIED))));
+  addRestoreOptions(restore, {
+    source: 'needed with latest; default: the one of the id',
+    target: 'default: no database is restored',
+    table: '',
+    files:
+      'file trees to restore (default: with --into DIRECTORY all of the backup, else those of --into TREE=DIRECTORY)',
+    jobs: 'default: 2',
+  }).option(
+    '--into <directory>',
+    'where file trees come: a directory, in which each comes into a folder of its name, or TREE=DIRECTORY for the place of one; can be given several times; nothing is overwritten',
+    several,
+  );
   addExamples(restore, [
+    [
+      'holdfast recover restore latest --source shop --local /mnt/copies --key escrow.pem --target shop --into /srv/restored --dry-run',
+      'what it would do, and what stands in its way',
+    ],
     [
       'holdfast recover restore latest --source shop --local /mnt/copies --key escrow.pem --database-url postgresql://postgres@db --target shop --create-roles',
       'the database',
     ],
     [
-      'holdfast recover restore 20261120T02 --local /mnt/copies --key escrow.pem --tree media --into /srv/shop/media',
-      'a file tree',
+      'holdfast recover restore 20261120T02 --local /mnt/copies --key escrow.pem --into media=/srv/shop/media --into config=/etc/shop',
+      'two file trees',
+    ],
+    [
+      'holdfast recover restore latest --source shop --local /mnt/copies --key escrow.pem --path media/photos/1.jpg --into media=rescued',
+      'one file, into the new directory rescued/photos',
+    ],
+    [
+      'holdfast recover restore latest --source shop --local /mnt/copies --s3-bucket shop --s3-region eu-central-1 --key escrow.pem --target shop --table orders',
+      'one table, from the bucket where the directory has no good copy',
     ],
   ]);
   restore.action(
-    terminal.action(async (backup: string, options: RecoverOptions & ServerOptions & RestoreFlags) => {
-      const { runRecovery } = await import('../runRecovery.ts');
-      return runRecovery(terminal, { ...options, backup });
+    terminal.action(async (backup: string, options: RecoveryOptions) => {
+      const { runRecovery } = await import('../recover/run.ts');
+      return runRecovery(terminal, backup, options);
     }),
   );
 }
 
-function positive(text: string): number {
-  if (!/^[1-9]\d{0,2}$/.test(text)) throw new InvalidArgumentError('expected a number from 1 to 999.');
-  return Number(text);
+function several(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), text];
 }

@@ -4,36 +4,29 @@ import type { RestoreInput, RestoreProgress, RestoreResult } from '../../core/re
 import type { WhenBusy } from '../../core/backup/run.ts';
 import { loadFor } from '../configuration.ts';
 import { addExamples } from '../examples.ts';
+import { addBackupArgument, addRestoreOptions, type RestoreOptions } from '../restoreOptions.ts';
 import type { Terminal } from '../terminal.ts';
 
-interface RestoreFlags {
-  readonly source?: string;
-  readonly before?: string;
+interface RestoreFlags extends RestoreOptions {
   readonly mode?: RestoreInput['mode'];
-  readonly target?: string;
   readonly confirm?: string;
-  readonly table?: string[];
-  readonly files?: string[];
-  readonly path?: string[];
-  readonly outsideLinks?: true;
   readonly backend?: string[];
-  readonly createRoles?: true;
-  readonly owner: boolean;
-  readonly privileges: boolean;
-  readonly jobs?: number;
   readonly skipSafetyBackup?: true;
-  readonly dryRun?: true;
   readonly whenBusy?: WhenBusy;
   readonly wait: boolean;
 }
 
 export function addRestoreCommand(program: Command, terminal: Terminal): void {
-  const restore = program
-    .command('restore')
-    .argument('<backup>', 'latest, the id of a backup, or the beginning of one')
-    .description('restore a backup: into a new database, or in place of the one that is there')
-    .option('--source <name>', 'the source it is of (default: the only one, or the one of the id)')
-    .option('--before <time>', 'with latest: the newest that was sealed at or before this time')
+  const restore = addBackupArgument(program.command('restore')).description(
+    'restore a backup: into a new database, or in place of the one that is there',
+  );
+  addRestoreOptions(restore, {
+    source: 'default: the only one, or the one of the id',
+    target: 'default: <name>_restored_<id>',
+    table: '; not with --mode replace',
+    files: 'file trees too (with --mode files: only these; default there: all)',
+    jobs: "default: the source's restore.jobs",
+  })
     .addOption(
       new Option(
         '--mode <mode>',
@@ -42,22 +35,12 @@ export function addRestoreCommand(program: Command, terminal: Terminal): void {
         .choices(['new', 'replace', 'files'])
         .default('new'),
     )
-    .option('--target <database>', 'name of the new database (default: <name>_restored_<id>)')
     .option(
       '--confirm <name>',
       'the database that is replaced, or with --mode files the trees (a,b): instead of an approval, where none is required',
     )
-    .option('--table <name...>', 'only these tables, schema.table or table; not with --mode replace')
-    .option('--files <tree...>', 'file trees too (with --mode files: only these; default there: all)')
-    .option('--path <path...>', 'single files and folders of trees, TREE/PATH')
-    .option('--outside-links', 'restore symbolic links that lead out of a tree too')
     .option('--backend <name...>', 'read from these storages, in this order (default: all)')
-    .option('--create-roles', 'create roles that the server lacks, as they were')
-    .option('--no-owner', 'let everything belong to the role that restores')
-    .option('--no-privileges', 'grant and revoke nothing')
-    .addOption(new Option('--jobs <number>', 'programs side by side').argParser(Number))
     .option('--skip-safety-backup', 'do not back up what is replaced; it is kept all the same')
-    .option('--dry-run', 'show what would be done, and end')
     .addOption(
       new Option('--when-busy <what>', 'while another run works on the source: wait for it, or refuse (exit code 4)')
         .choices(['wait', 'refuse'])

@@ -1,7 +1,8 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { codeOf } from '../../core/errors.ts';
-import { startOf, stopServer, type RunningServer } from '../../core/tools/server.ts';
+import { startOf } from '../../core/process/runningProcess.ts';
+import { stopServer, type RunningServer } from '../../core/tools/server.ts';
 
 /** What `demo --keep` leaves running, in state.json, for `demo --stop` to end. */
 const keptServers = z.array(

@@ -50,6 +50,10 @@ export interface TreeReport {
   readonly unreadable: PathList;
   /** Sockets, devices and others that an archive does not keep. */
   readonly skipped: PathList;
+  /** Symbolic links that lead out of the tree. They are in the archive; a restore leaves them out unless it is asked for them. */
+  readonly outsideLinks: PathList;
+  /** FIFOs and devices; the same. */
+  readonly specialFiles: PathList;
 }
 
 export interface PathList {

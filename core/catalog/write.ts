@@ -67,10 +67,20 @@ export async function applyVerification(client: PoolClient, record: Verification
   await upsert(client, 'verifications', VERIFICATION_KEY, verificationRow(record));
   // A look that could not be finished says nothing about the copy.
   if (record.outcome === 'failed') return;
+  // What is told late, after the catalog was away, does not take back what was seen since: a copy may be healed by now.
+  if (await wasSeenSince(client, record)) return;
   // Nor is a copy lost that nobody was to make: a look at a backend that the backup never went to changes nothing.
   if (record.outcome === 'missing' && !(await isKnownCopy(client, record))) return;
   await upsert(client, 'copies', ['backup_id', 'backend'], copyAfter(record, record.outcome));
   await client.query(STATE_FROM_COPIES, [record.backupId]);
+}
+
+async function wasSeenSince(client: PoolClient, { backupId, backend, at }: VerificationRecord): Promise<boolean> {
+  const later = await client.query(
+    `SELECT FROM holdfast.verifications WHERE backup_id = $1 AND backend = $2 AND at > $3 AND outcome <> 'failed' LIMIT 1`,
+    [backupId, backend, at],
+  );
+  return later.rowCount !== 0;
 }
 
 async function isKnownCopy(client: PoolClient, { backupId, backend }: VerificationRecord): Promise<boolean> {

@@ -39,8 +39,8 @@ export async function chooseDrill(options: ChooseDrillOptions): Promise<ChosenDr
 
 async function chooseNamed({ input, copies, checkingKeys, seed, isKnownBad, signal }: ChooseDrillOptions) {
   const { source, backup } = input;
-  const part = input.files === false ? 'database' : undefined;
-  const chosen = await chooseBackup({ wish: { source, backup, part }, copies, checkingKeys, signal });
+  const parts = input.files === false ? ['database'] : [];
+  const chosen = await chooseBackup({ wish: { source, backup, parts }, copies, checkingKeys, signal });
   const { manifest, manifestSha256, passedOver } = chosen;
   const names = chosen.copies.map(({ backend }) => backend);
   const good = names.filter((name) => !isKnownBad(manifest.id, name));

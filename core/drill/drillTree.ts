@@ -7,6 +7,7 @@ import type { TarProgram } from '../files/tarProgram.ts';
 import { partNamed } from '../repository/readPart.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { compareTree } from '../restore/compareTree.ts';
+import { describeLost } from '../restore/describeTrees.ts';
 import { planTrees } from '../restore/planTrees.ts';
 import { restoreTree } from '../restore/restoreTree.ts';
 import type { RestoreCopy } from '../restore/run.ts';
@@ -98,6 +99,7 @@ function partOf(manifest: Manifest, restored: RestoredTree, compared: TreeCompar
     warnings: [
       ...leftOutOf('links that lead out of the tree', leftOut.outsideLinks),
       ...leftOutOf('FIFOs and devices', leftOut.specialFiles),
+      ...describeLost(compared),
       ...compared.notices,
     ],
   };

@@ -146,8 +146,8 @@ export interface DrillResult {
   readonly leftBehind: readonly string[];
   /** Workflow id of the heal that was told of a missing or damaged copy. */
   readonly heal?: string;
-  /** There where the catalog could not be told of it. */
-  readonly catalog?: 'untold';
+  /** There where the catalog could not be told of it; a run of its own goes on trying. */
+  readonly catalog?: 'pending';
 }
 
 export type DrillPhase = 'waiting' | 'choosing' | 'restoring' | 'removing' | 'recording' | 'done';

@@ -11,8 +11,8 @@ export interface ArchiveContent {
 }
 
 /**
- * Reads a whole archive and gives the entries that `wants` keeps, in its order, each with the hash of its contents. Throws
- * ObjectDamaged for what is no whole archive, and what `wants` and the stream throw.
+ * Reads a whole archive and gives the entries that `wants` keeps, in its order, each with the hash of its contents and with
+ * its attributes. Throws ObjectDamaged for what is no whole archive, and what `wants` and the stream throw.
  */
 export async function* archiveContents(
   stream: AsyncIterable<Buffer>,
@@ -27,6 +27,7 @@ export async function* archiveContents(
       return verdict;
     },
     onData: (bytes) => found.push(bytes),
+    attributes: true,
     damaged: archiveDamaged,
   });
   let open: OpenEntry | undefined;

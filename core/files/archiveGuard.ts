@@ -65,7 +65,7 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
       }
       if (entry.kind === 'symlink') {
         symlinks.add(path);
-        if (!options.outsideLinks && leadsOutside(path, entry.linkPath)) {
+        if (!options.outsideLinks && leadsOutside(entry)) {
           return leaveOut(entry, path, outsideLinks, wanted);
         }
       }
@@ -79,11 +79,12 @@ export function createArchiveGuard(options: GuardOptions): ArchiveGuard {
 }
 
 /**
- * Whether a symbolic link at `path` can lead out of the tree. `..` is followed only at the target's beginning, where
+ * Whether a symbolic link can lead out of the tree. `..` is followed only at the target's beginning, where
  * the link's own directory is known to be a real one; further on it might climb from wherever another link leads.
  */
-function leadsOutside(path: string, target: string): boolean {
+export function leadsOutside({ path: name, linkPath: target }: Pick<TarEntry, 'path' | 'linkPath'>): boolean {
   if (target.startsWith('/')) return true;
+  const path = posix.normalize(name);
   const segments = target.split('/').filter((segment) => segment !== '' && segment !== '.');
   const climbs = segments.findIndex((segment) => segment !== '..');
   const leading = climbs === -1 ? segments.length : climbs;

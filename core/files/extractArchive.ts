@@ -26,6 +26,8 @@ export interface ExtractOptions {
   readonly expected?: ExpectedTotals | undefined;
   /** Only some of the entries; see pathSelection.ts. */
   readonly selection?: PathSelection | undefined;
+  /** What messages call the directory, where that leads to it by a handle. */
+  readonly named?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,7 +47,8 @@ export async function extractArchive(
   directory: string,
   options: ExtractOptions,
 ): Promise<ExtractedArchive> {
-  await prepareDirectory(directory);
+  const { named = directory } = options;
+  await prepareDirectory(directory, named);
   const root = process.getuid?.() === 0;
   const specialFiles = options.specialFiles === true && root && options.tar !== undefined;
   const guard = createArchiveGuard({ specialFiles, outsideLinks: options.outsideLinks === true });
@@ -64,24 +67,25 @@ export async function extractArchive(
     return verdict;
   }, limit.end);
   const owners = options.owners ?? root;
-  if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, owners });
+  if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, named, owners });
   else {
-    await unpackWithNode(stream, guarded, directory, { ...options, owners });
+    await unpackWithNode(stream, guarded, directory, { ...options, named, owners });
     await finishEntries(directory, unfinished, owners);
   }
   return { totals: counter.totals(), leftOut: guard.leftOut() };
 }
 
-async function prepareDirectory(directory: string): Promise<void> {
+async function prepareDirectory(directory: string, named: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   if ((await readdir(directory)).length > 0)
-    throw new HoldfastError('RefusedForSafety', `${directory} is not empty`, {
+    throw new HoldfastError('RefusedForSafety', `${named} is not empty`, {
       advice: 'Name a directory that is empty or does not exist yet; files are never extracted over others.',
     });
 }
 
 interface UnpackOptions {
   readonly owners: boolean;
+  readonly named: string;
   readonly outsideLinks?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -91,14 +95,13 @@ async function unpackWithGnuTar(
   archive: Readable,
   guarded: Transform,
   directory: string,
-  { owners, signal }: UnpackOptions,
+  { owners, named, signal }: UnpackOptions,
 ): Promise<void> {
   const { stdout, finished } = startProcess({
     command: tar.path,
     args: [
       '--extract',
       '--file=-',
-      `--directory=${directory}`,
       '--numeric-owner',
       '--same-permissions',
       owners ? '--same-owner' : '--no-same-owner',
@@ -108,6 +111,8 @@ async function unpackWithGnuTar(
       '--quoting-style=escape',
     ],
     environment: { LC_ALL: 'C' },
+    // Not as an argument: a path by a handle leads there in this process only, until the program begins.
+    workingDirectory: directory,
     input: guarded,
     ...(signal ? { signal } : {}),
   });
@@ -120,7 +125,7 @@ async function unpackWithGnuTar(
   signal?.throwIfAborted();
   if (handedOver.status === 'rejected' && codeOf(handedOver.reason) !== 'ERR_STREAM_PREMATURE_CLOSE')
     throw handedOver.reason;
-  if (unpacked.status === 'rejected') throw withoutRoom(unpacked.reason, directory);
+  if (unpacked.status === 'rejected') throw withoutRoom(unpacked.reason, named);
   if (handedOver.status === 'rejected') throw handedOver.reason;
 }
 
@@ -138,7 +143,7 @@ async function unpackWithNode(
   archive: Readable,
   guarded: Transform,
   directory: string,
-  { owners, outsideLinks, signal }: UnpackOptions,
+  { owners, named, outsideLinks, signal }: UnpackOptions,
 ): Promise<void> {
   // `strict` turns node-tar's warnings, which are entries it did not extract, into errors.
   // Links that lead out are all or nothing to node-tar (preservePaths); what may not pass was refused by the guard before.
@@ -155,7 +160,7 @@ async function unpackWithNode(
   await pipeline(archive, guarded, unpack, signal ? { signal } : {}).catch((error: unknown) => {
     signal?.throwIfAborted();
     if (error instanceof HoldfastError) throw error;
-    throw new HoldfastError('DumpFailed', `unpacking into ${directory} failed: ${messageOf(error)}`, { cause: error });
+    throw new HoldfastError('DumpFailed', `unpacking into ${named} failed: ${messageOf(error)}`, { cause: error });
   });
 }
 

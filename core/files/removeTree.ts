@@ -1,6 +1,6 @@
-import { constants } from 'node:fs';
-import { access, chmod, lstat, open, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
+import { chmod, lstat, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { codeOf } from '../errors.ts';
+import { openDirectory, pathOf } from './pinnedDirectory.ts';
 
 /**
  * Removes a directory and all below it, or nothing where there is none. Unlike Node's own `rm` it takes names that are no
@@ -9,37 +9,32 @@ import { codeOf } from '../errors.ts';
  */
 export async function removeTree(directory: string | Buffer): Promise<void> {
   const at = Buffer.from(directory);
-  const handle = await openDirectory(at);
+  const handle = await openIfThere(at);
   if (handle === undefined) return;
   try {
     // Whoever may write beside it may put a link in its place meanwhile: what is emptied is what was opened.
-    await remove(await pathOf(handle, at), at);
+    await remove(Buffer.from(await pathOf(handle, at)), at);
   } finally {
     await handle.close();
   }
 }
 
-async function openDirectory(directory: Buffer): Promise<FileHandle | undefined> {
-  const opened = () => open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+/** Removes all that is in a directory, as `removeTree` does, and leaves itself. */
+export async function emptyTree(directory: string): Promise<void> {
+  await empty(Buffer.from(directory));
+}
+
+async function openIfThere(directory: Buffer): Promise<FileHandle | undefined> {
   try {
-    return await opened().catch(async (error: unknown) => {
+    return await openDirectory(directory).catch(async (error: unknown) => {
       if (codeOf(error) !== 'EACCES' || !(await lstat(directory)).isDirectory()) throw error;
       await chmod(directory, 0o700);
-      return opened();
+      return openDirectory(directory);
     });
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-/** The directory by its handle, whatever its name leads to by now; by its name where the system knows no such path. */
-async function pathOf({ fd }: FileHandle, directory: Buffer): Promise<Buffer> {
-  const pinned = `/proc/self/fd/${fd}`;
-  return access(pinned).then(
-    () => Buffer.from(pinned),
-    () => directory,
-  );
 }
 
 /** `contents`: the path by which it is emptied; `directory`: by which it goes. */

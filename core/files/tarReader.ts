@@ -26,6 +26,11 @@ export interface TarEntry {
   readonly gid: number;
   /** When its contents were changed last, in milliseconds since 1970 with fractions. */
   readonly modified: number;
+  /**
+   * Only where they are asked for, and there are any: extended attributes and ACLs by the keywords that GNU tar gives them,
+   * `SCHILY.xattr.<name>` and `SCHILY.acl.access` or `.default`; names and values one character a byte.
+   */
+  readonly attributes?: ReadonlyMap<string, string>;
 }
 
 export interface TarReaderOptions {
@@ -35,6 +40,8 @@ export interface TarReaderOptions {
   readonly forward?: (bytes: Buffer) => void;
   /** Gets the stored data of the entry kept last, piece by piece; good until it returns. A sparse file's begins with its map. */
   readonly onData?: (bytes: Buffer) => void;
+  /** Entries tell their extended attributes and ACLs, which can be large. */
+  readonly attributes?: boolean;
   /** Makes the error that is thrown when the stream is no whole archive. */
   readonly damaged: (what: string) => Error;
 }
@@ -111,7 +118,7 @@ export function createTarReader(options: TarReaderOptions): TarReader {
     if (forward) pending.push(copy);
     remaining -= bytes.length;
     if (remaining > 0) return;
-    pax = parsePax(Buffer.concat(paxBody).subarray(0, paxBytes), damaged);
+    pax = parsePax(Buffer.concat(paxBody).subarray(0, paxBytes), options.attributes === true, damaged);
     paxBody = [];
     state = 'header';
   };
@@ -183,6 +190,7 @@ function describe(
   const plainPath = readText(header, 0, 100);
   const path = pax.get('GNU.sparse.name') ?? pax.get('path') ?? (prefix === '' ? plainPath : `${prefix}/${plainPath}`);
   if (path === '') throw damaged('an entry without a name');
+  const attributes = new Map([...pax].filter(([keyword]) => keyword.startsWith('SCHILY.')));
   const linkPath = kind === 'symlink' || kind === 'hardlink' ? (pax.get('linkpath') ?? readText(header, 157, 100)) : '';
   return {
     entry: {
@@ -195,6 +203,7 @@ function describe(
       uid: paxNumber(pax, 'uid', damaged) ?? readNumber(header, 108, 8, damaged),
       gid: paxNumber(pax, 'gid', damaged) ?? readNumber(header, 116, 8, damaged),
       modified: paxTime(pax, damaged) ?? readSeconds(header, damaged) * 1000,
+      ...(attributes.size > 0 && { attributes }),
     },
     storedBytes,
   };
@@ -235,7 +244,7 @@ function readText(header: Buffer, start: number, length: number): string {
 }
 
 /** Records of the form `<length> <keyword>=<value>\n`, the length in bytes counting the whole record. */
-function parsePax(body: Buffer, damaged: (what: string) => Error): Map<string, string> {
+function parsePax(body: Buffer, withAttributes: boolean, damaged: (what: string) => Error): Map<string, string> {
   const records = new Map<string, string>();
   let offset = 0;
   while (offset < body.length) {
@@ -248,10 +257,12 @@ function parsePax(body: Buffer, damaged: (what: string) => Error): Map<string, s
       throw damaged('an extended header that cannot be read');
     const keyword = body.toString('latin1', space + 1, equals);
     // Only the values that are asked for are kept; extended attributes can be large.
+    const value = () => body.toString('latin1', equals + 1, end - 1);
+    if (withAttributes && /^SCHILY\.(xattr\.|acl\.(access|default)$)/.test(keyword)) records.set(keyword, value());
     if (/^(path|linkpath|size|uid|gid|mtime|GNU\.sparse\..*)$/.test(keyword)) {
-      const value = body.toString('latin1', equals + 1, end - 1);
-      if (value.includes('\0')) throw damaged('a zero byte in a name');
-      records.set(keyword, value);
+      const text = value();
+      if (text.includes('\0')) throw damaged('a zero byte in a name');
+      records.set(keyword, text);
     }
     offset = end;
   }

@@ -10,6 +10,9 @@ export interface TreeNotes {
   readonly vanished: PathCollector;
   readonly unreadable: PathCollector;
   readonly skipped: PathCollector;
+  /** What is in the archive and a restore leaves out unless it is asked for. */
+  readonly outsideLinks: PathCollector;
+  readonly specialFiles: PathCollector;
 }
 
 /** An archive program at work: its output, and its end. */
@@ -25,6 +28,8 @@ export function createTreeNotes(): TreeNotes {
     vanished: createPathCollector(),
     unreadable: createPathCollector(),
     skipped: createPathCollector(),
+    outsideLinks: createPathCollector(),
+    specialFiles: createPathCollector(),
   };
 }
 
@@ -38,6 +43,8 @@ export function createTreeReport(totals: ArchiveTotals, notes: TreeNotes): TreeR
     vanished: notes.vanished.list(),
     unreadable: notes.unreadable.list(),
     skipped: notes.skipped.list(),
+    outsideLinks: notes.outsideLinks.list(),
+    specialFiles: notes.specialFiles.list(),
   };
 }
 

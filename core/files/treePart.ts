@@ -1,6 +1,7 @@
 import type { PartFacts, PartSource } from '../backup/part.ts';
 import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { HoldfastError } from '../errors.ts';
+import { leadsOutside } from './archiveGuard.ts';
 import { archiveWithGnuTar } from './gnuTar.ts';
 import { createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
 import { archiveWithNode } from './nodeTar.ts';
@@ -40,7 +41,7 @@ export function treePart(options: TreeArchiveOptions): PartSource {
     open: (signal) => {
       const notes = createTreeNotes();
       const running = startArchive(options, notes, signal);
-      const { archive, counted } = countedArchive(running);
+      const { archive, counted } = countedArchive(running, notes);
       const finished = reportWhenDone(options, running, counted, notes);
       // The archive's reader sees the failure first, as an early end; whoever awaits `finished` learns why.
       finished.catch(() => undefined);
@@ -77,11 +78,13 @@ async function reportWhenDone(
 }
 
 /** The same bytes, and what they turned out to hold once they were read to their end. */
-function countedArchive(running: Promise<RunningArchive>) {
+function countedArchive(running: Promise<RunningArchive>, notes: TreeNotes) {
   const counter = createTotalsCounter();
   const reader = createTarReader({
     onEntry: (entry) => {
       counter.add(entry);
+      if (entry.kind === 'symlink' && leadsOutside(entry)) notes.outsideLinks.add(entry.path);
+      if (entry.kind === 'fifo' || entry.kind === 'device') notes.specialFiles.add(entry.path);
       return 'keep';
     },
     damaged: (what) => new HoldfastError('DumpFailed', `the archive program wrote no whole archive: ${what}`),

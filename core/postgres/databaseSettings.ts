@@ -139,7 +139,7 @@ function settingStatement({ role, name, value }: DatabaseSetting): string {
 }
 
 /** `"$user", public` -> [`$user`, `public`]. */
-function splitNameList(value: string): string[] {
+export function splitNameList(value: string): string[] {
   return [...value.matchAll(/"((?:[^"]|"")*)"|([^\s,"]+)/g)].map(
     ([, quoted, bare]) => bare ?? (quoted ?? '').replaceAll('""', '"'),
   );

@@ -6,6 +6,7 @@ import { digest } from './digest.ts';
 import { INVENTORY_FORMAT, INVENTORY_VERSION, type Inventory } from './inventorySchema.ts';
 import { readNotCarried } from './notCarried.ts';
 import { DUMPED_RELATION } from './relations.ts';
+import { readServerNeeds } from './serverNeeds.ts';
 
 /** All of the inventory but its long lists. */
 export async function readInventoryHead(job: InventoryJob): Promise<Omit<Inventory, 'objects' | 'tables'>> {
@@ -19,6 +20,7 @@ export async function readInventoryHead(job: InventoryJob): Promise<Omit<Invento
     extensions: await readExtensions(client),
     roles: await readRoles(client),
     tablespaces: await readTablespaces(client),
+    needs: await readServerNeeds(client),
     largeObjects: await readLargeObjects(job),
     migrationTables: await readTablesNamed(client, MIGRATION_TABLES),
     taskTables: await readTablesNamed(client, TASK_TABLES),

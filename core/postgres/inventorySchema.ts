@@ -88,6 +88,32 @@ const notCarried = z.strictObject({
   name: z.string(),
 });
 
+/** What the server has to have for a dump to be restored, beside extensions, roles and tablespaces. */
+const serverNeeds = z.strictObject({
+  /** Of security labels that a dump carries. */
+  labelProviders: z.array(z.string()),
+  /** Of functions in C that belong to no extension: as `pg_proc.probin` names it, and which functions these are. */
+  libraries: z.array(z.strictObject({ library: z.string(), functions: z.array(z.string()) })),
+  /** Of functions that extensions bring: their libraries may bring providers of labels too. */
+  extensionLibraries: z.array(z.string()),
+  /** Languages that belong to no extension and whose handler no dump carries: CREATE LANGUAGE asks for the extension. */
+  languages: z.array(z.string()),
+  /** The server's own collations that something in the database names: initdb makes them of what the machine knows. */
+  collations: z.array(z.string()),
+  /** Locales of libc that collations of the database's own are made of. */
+  locales: z.array(z.string()),
+  /** Whether collations of the database's own are of the provider ICU. */
+  icu: z.boolean(),
+  /** Text search dictionaries of PostgreSQL's own templates that read files of the server, and how they are set. */
+  dictionaries: z.array(
+    z.strictObject({
+      name: z.string(),
+      template: z.string(),
+      options: z.array(z.strictObject({ name: z.string(), value: z.string() })),
+    }),
+  ),
+});
+
 export const inventorySchema = z.strictObject({
   format: z.literal(INVENTORY_FORMAT),
   version: z.literal(INVENTORY_VERSION),
@@ -117,6 +143,8 @@ export const inventorySchema = z.strictObject({
   /** Roles that something in the database belongs to, is granted to, or is set for, and all they are members of. */
   roles: z.array(role),
   tablespaces: z.array(z.string()),
+  /** Absent in inventories of earlier releases. */
+  needs: serverNeeds.optional(),
   largeObjects: z.strictObject({
     count: decimal,
     /** Over the contents. */
@@ -136,6 +164,7 @@ export const inventorySchema = z.strictObject({
 });
 
 export type Inventory = z.infer<typeof inventorySchema>;
+export type ServerNeeds = z.infer<typeof serverNeeds>;
 export type NotCarried = z.infer<typeof notCarried>;
 export type InventoryTable = Inventory['tables'][number];
 export type InventoryObject = Inventory['objects'][number];

@@ -1,8 +1,6 @@
 import type pg from 'pg';
 import type { NotCarried } from './inventorySchema.ts';
-import { DUMPED_RELATION, USER_RELATION } from './relations.ts';
-
-const FIRST_USER_OID = 16384;
+import { DUMPED_RELATION, FIRST_USER_OID, USER_RELATION } from './relations.ts';
 
 /**
  * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):

@@ -1,4 +1,4 @@
-import { USER_RELATION } from './relations.ts';
+import { FIRST_USER_OID, USER_RELATION, USER_SCHEMA } from './relations.ts';
 
 /**
  * One query for each kind of object that has a definition. Each gives the rows
@@ -9,9 +9,6 @@ import { USER_RELATION } from './relations.ts';
  *   acl, acl_kind    privileges and the kind that acldefault() knows them by, or null
  * Members of extensions are left out by the reader of these.
  */
-const USER_SCHEMA = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`;
-const FIRST_USER_OID = 16384;
-
 /** Options of foreign data in the order that pg_dump writes them in. */
 const optionsOf = (options: string) =>
   `(select string_agg(option, ',' order by option collate "C") from unnest(${options}) option)`;

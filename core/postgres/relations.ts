@@ -1,9 +1,14 @@
+/** What a server makes itself has smaller ones (FirstNormalObjectId). */
+export const FIRST_USER_OID = 16384;
+
+/** Schemas, in SQL over pg_namespace `n`, whose objects pg_dump dumps. */
+export const USER_SCHEMA = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`;
+
 /**
  * Which relations are the user's, in SQL over pg_class `c` and pg_namespace `n`: the ones pg_dump dumps with the whole
  * database. Tables of an extension count only where the extension marks them as user data (extconfig).
  */
-export const USER_RELATION = `
-  n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relpersistence <> 't'`;
+export const USER_RELATION = `${USER_SCHEMA} and c.relpersistence <> 't'`;
 
 export const OF_EXTENSION = `
   exists (select from pg_catalog.pg_depend e where e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createTemporaryDirectory } from './temporaryDirectory.ts';
 
 /**
  * What a program writes, read into one piece of memory that is used again and again. Node's own pipes make a new buffer
@@ -107,8 +107,8 @@ async function connectedPair(onread: {
   readonly buffer: () => Uint8Array;
   readonly callback: (bytes: number) => boolean;
 }): Promise<{ childEnd: Socket; reading: Socket }> {
-  // Only its owner can enter it (mkdtemp(3)): nobody else can connect in our place.
-  const directory = await mkdtemp(path.join(tmpdir(), 'holdfast-'));
+  // Only its owner can enter it: nobody else can connect in our place.
+  const directory = await createTemporaryDirectory();
   const server = createServer({ pauseOnConnect: true });
   try {
     const address = path.join(directory, 'output');

@@ -2,13 +2,13 @@ import { mkdtemp, readdir, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { codeOf } from '../errors.ts';
-import { startOf } from '../tools/server.ts';
+import { startOf } from './runningProcess.ts';
 
 /** `holdfast-<pid namespace>-<pid>-<start of the process>-<random>`: names its owner for good. */
 const OWNED = /^holdfast-(\d+)-(\d+)-(\d+)-\w{6}$/;
 
 /**
- * A fresh directory of mode 0700 for secrets that programs read from files. Whoever makes it removes it; after a
+ * A fresh directory of mode 0700, e.g. for secrets that programs read from files. Whoever makes it removes it; after a
  * kill -9 nobody does, so that those of processes that are gone are removed here first.
  */
 export async function createTemporaryDirectory(): Promise<string> {

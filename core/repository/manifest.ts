@@ -26,6 +26,8 @@ const treeReport = z.strictObject({
   vanished: pathList,
   unreadable: pathList,
   skipped: pathList,
+  outsideLinks: pathList.optional(),
+  specialFiles: pathList.optional(),
 });
 
 const storedObject = z.strictObject({

@@ -5,6 +5,7 @@ import { findPlaces, readRepository } from '../repository/listRepository.ts';
 import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
+import { treesOf } from './treeParts.ts';
 import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, RestoreCopy } from './run.ts';
 
 /**
@@ -53,7 +54,7 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
   const { found, untrusted, silent } = await readAll(options, source);
   const passedOver = [...untrusted, ...silent];
   const candidates = found
-    .filter(({ manifest }) => manifest.tier !== 'pre-restore' && holds(manifest, wish.part))
+    .filter(({ manifest }) => manifest.tier !== 'pre-restore' && lackOf(manifest, wish) === undefined)
     .toSorted((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
   // What was sealed after that time may have been read after it too.
   const first = candidates.find(({ manifest }) => until === undefined || Date.parse(manifest.sealedAt) <= until);
@@ -107,7 +108,8 @@ async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, so
 /** The message without the storage's name, which stands before it, and ready for a list. */
 function passOver(backend: string, error: unknown): PassedOver {
   const message = messageOf(error).replace(/\.$/, '');
-  return { backend, reason: message.startsWith(`${backend}: `) ? message.slice(backend.length + 2) : message };
+  const named = [`${backend}: `, `backend ${backend}: `].find((start) => message.startsWith(start)) ?? '';
+  return { backend, reason: message.slice(named.length) };
 }
 
 interface Found extends ReadManifest {
@@ -140,16 +142,16 @@ function fitting(chosen: ChosenBackup, wish: BackupWish): ChosenBackup {
       `Backup ${id} is of source ${source}, not ${wish.source}`,
       `Restore it as source ${source}, or see \`holdfast list ${wish.source}\`.`,
     );
-  if (!holds(chosen.manifest, wish.part))
-    throw invalid(
-      `Backup ${id} has no ${wish.part ?? 'part'}`,
-      `Its parts are: ${parts.map(({ part }) => part).join(', ')}.`,
-    );
+  const lack = lackOf(chosen.manifest, wish);
+  if (lack !== undefined)
+    throw invalid(`Backup ${id} has no ${lack}`, `Its parts are: ${parts.map(({ part }) => part).join(', ')}.`);
   return chosen;
 }
 
-function holds(manifest: Manifest, part: string | undefined): boolean {
-  return part === undefined || manifest.parts.some((each) => each.part === part);
+/** What of the wanted a backup does not hold. */
+function lackOf(manifest: Manifest, { parts = [], anyTree = false }: BackupWish): string | undefined {
+  const lacking = parts.find((part) => manifest.parts.every((each) => each.part !== part));
+  return lacking ?? (anyTree && treesOf(manifest).length === 0 ? 'file trees' : undefined);
 }
 
 function timeOf(before: string | undefined): number | undefined {
@@ -174,7 +176,8 @@ async function noneFound(missing: Missing): Promise<HoldfastError> {
   const [problem] = untrusted;
   // They are there: that none can be trusted is what is wrong.
   if (found.length === 0 && problem) return noneTrusted(source, untrusted, problem);
-  const what = `There is no backup of source ${source}${wish.part === undefined ? '' : ` with ${wish.part}`}`;
+  const wanted = [...(wish.parts ?? []), ...(wish.anyTree ? ['file trees'] : [])];
+  const what = `There is no backup of source ${source}${wanted.length === 0 ? '' : ` with ${wanted.join(' and ')}`}`;
   const oldest = candidates.at(-1)?.manifest;
   const unread = passedOver.map(({ backend, reason }) => ` Not read: ${backend}: ${reason}.`).join('');
   return invalid(

@@ -9,21 +9,23 @@ import { printablePath } from '../files/paths.ts';
 import { plainName, selectPaths, type PathSelection } from '../files/pathSelection.ts';
 import type { TarEntry } from '../files/tarReader.ts';
 import { bytePath, walkTree } from '../files/walkTree.ts';
+import { cutList } from '../postgres/identifiers.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import { mapInOrder } from '../seal/inOrder.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
+import { createAttributeComparison } from './compareAttributes.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { treeArchive } from './restoreTree.ts';
-import { DIFFERENCES_SHOWN, type Difference } from './run.ts';
+import { collectDifferences, type DifferenceList } from './treeDifferences.ts';
 import { treeNamed, treeNotices } from './treeParts.ts';
-import type { CompareTreeOptions, TreeComparison } from './trees.ts';
+import type { CompareTreeOptions, LostAttributes, TreeComparison } from './trees.ts';
 
 /**
  * Holds a restored tree against the backup it came from, entry by entry: the archive is read once more, from the first
- * copy that is good to its end, and every name, kind, mode, owner, time, target of a link and every byte of contents is
- * compared with what is in the directory, as far as `restoreTree` with the same settings restores it. Extended attributes
- * and ACLs are not compared. Changes nothing; memory does not grow with the tree.
+ * copy that is good to its end, and every name, kind, mode, owner, time, target of a link, extended attribute and ACL,
+ * and every byte of contents is compared with what is in the directory, as far as `restoreTree` with the same settings
+ * restores it. Changes nothing; memory does not grow with the tree.
  */
 export async function compareTree(options: CompareTreeOptions): Promise<TreeComparison> {
   const { tree, manifest, copies, signal } = options;
@@ -32,20 +34,24 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   const compare = (backend: Backend) => compareWithCopy(options, part, readingAhead(backend));
   const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal);
   const duration = Math.round(performance.now() - begun);
-  return { tree, ...result, notices: treeNotices(part), backend, passedOver, duration };
+  const { labels, ...compared } = result;
+  return { tree, ...compared, notices: [...treeNotices(part), ...labelNotices(labels)], backend, passedOver, duration };
 }
 
-type Compared = Pick<TreeComparison, 'equal' | 'differences' | 'differenceCount' | 'compared'>;
+type Compared = Pick<TreeComparison, 'equal' | 'differences' | 'differenceCount' | 'compared' | 'lost'> & {
+  readonly labels: LostAttributes | undefined;
+};
 
 async function compareWithCopy(options: CompareTreeOptions, part: ManifestPart, backend: Backend): Promise<Compared> {
   const first = await compareOnce(options, part, backend, []);
   const missing = first.selection?.missingContents() ?? [];
   // Of a wanted name that is a further one of a file, the contents stand in the archive under its first.
-  const { found, entries, files, bytes } =
+  const { found, attributes, entries, files, bytes } =
     missing.length === 0 ? first : await compareOnce(options, part, backend, missing);
   if ((await countEntries(options)) !== entries) await nameSurplus(options, part, backend, missing, found);
   const { differences, count } = found.list();
-  return { equal: count === 0, differences, differenceCount: count, compared: { entries, files, bytes } };
+  const compared = { entries, files, bytes };
+  return { equal: count === 0, differences, differenceCount: count, compared, ...attributes };
 }
 
 /** One waits for the disk while others are hashed. */
@@ -60,6 +66,7 @@ async function compareOnce(
   const { directory } = options;
   const { wants, selection } = restoredEntries(options, part, contents);
   const found = collectDifferences();
+  const attributes = createAttributeComparison(options, found);
   const isExtra = new Set(contents);
   /** Hashes of contents whose own name was not restored. */
   const hashes = new Map<string, ArchiveContent>();
@@ -78,15 +85,23 @@ async function compareOnce(
     // A directory above what is wanted came along for its sake.
     const whole = selection === undefined || selection.holds(plainName(content.entry.path));
     await compareEntry(directory, content, whole, options, found);
-    return content.entry;
+    return { entry: content.entry, whole };
   };
   let [entries, files, bytes] = [0, 0, 0];
-  for await (const entry of mapInOrder(expected(), FILES_AT_ONCE, compare)) {
+  for await (const { entry, whole } of mapInOrder(expected(), FILES_AT_ONCE, compare)) {
+    if (whole) await attributes.add(entry);
     entries += 1;
     if (entry.kind === 'file') files += 1;
     bytes += entry.bytes;
   }
-  return { found, selection, entries, files, bytes };
+  return { found, selection, attributes: await attributes.end(), entries, files, bytes };
+}
+
+function labelNotices(labels: LostAttributes | undefined): string[] {
+  if (!labels) return [];
+  return [
+    `${labels.count} security labels are not those of the backup, ${labels.reason}: ${cutList(labels.paths, labels.count)}`,
+  ];
 }
 
 /** Which entries of the archive a restore with these settings writes. */
@@ -188,24 +203,6 @@ function walkRestored(path: string) {
 function refuseTrouble(path: string, error: unknown): never {
   const message = `${printablePath(path)} of the restored tree cannot be read: ${messageOf(error)}`;
   throw new HoldfastError('RestoreFailed', message, { advice: 'Compare as the user that restored it.', cause: error });
-}
-
-interface DifferenceList {
-  add(entry: { readonly path: string; readonly kind: string }, what: string, expected: string, found: string): void;
-  list(): { readonly differences: readonly Difference[]; readonly count: number };
-}
-
-function collectDifferences(): DifferenceList {
-  const differences: Difference[] = [];
-  let count = 0;
-  return {
-    add: ({ path, kind }, what, expected, found) => {
-      count += 1;
-      if (differences.length >= DIFFERENCES_SHOWN) return;
-      differences.push({ severity: 'difference', kind, object: printablePath(plainName(path)), what, expected, found });
-    },
-    list: () => ({ differences, count }),
-  };
 }
 
 async function lookAt(file: Buffer): Promise<BigIntStats | undefined> {

@@ -1,14 +1,19 @@
 import { formatBytes } from '../format.ts';
 import { cutList } from '../postgres/identifiers.ts';
 import type { RestoredTreeResult } from './flow.ts';
-import type { RestoredTree } from './trees.ts';
+import type { RestoredTree, TreeComparison } from './trees.ts';
 
 /** What became of a tree, for people. */
 export function describeTree({ tree, targets, keptAs, meanwhile, restored, comparison }: RestoredTreeResult): string[] {
   const { totals, leftOut, backend } = restored;
   const { outsideLinks, specialFiles } = leftOut;
-  const left = countLeftOut(restored);
-  const verdict = left === 0 ? 'equal to the backup' : `equal to the backup but for ${left} entries that are left out`;
+  const left = outsideLinks.count + specialFiles.count;
+  const lost = comparison.lost.reduce((sum, { count }) => sum + count, 0);
+  const without = [
+    ...(left === 0 ? [] : [`${left} entries that are left out`]),
+    ...(lost === 0 ? [] : [`${lost} extended attributes and ACLs`]),
+  ];
+  const verdict = without.length === 0 ? 'equal to the backup' : `equal to the backup but for ${without.join(' and ')}`;
   return [
     `Tree ${tree}: ${cutList(targets)}, ${totals.files} files (${formatBytes(totals.bytes)}) from ${backend}, ${verdict}.`,
     ...(keptAs.length === 0 ? [] : [`What was there is kept as ${cutList(keptAs)}.`]),
@@ -16,20 +21,33 @@ export function describeTree({ tree, targets, keptAs, meanwhile, restored, compa
     ...(outsideLinks.count === 0
       ? []
       : [
-          `NOT restored: ${outsideLinks.count} symbolic links that lead out of the tree: ${cutList(outsideLinks.paths, outsideLinks.count)}. \`holdfast restore --outside-links\` restores them too.`,
+          `NOT restored: ${outsideLinks.count} symbolic links that lead out of the tree: ${cutList(outsideLinks.paths, outsideLinks.count)}. \`--outside-links\` restores them too.`,
         ]),
     ...(specialFiles.count === 0
       ? []
       : [
           `NOT restored: ${specialFiles.count} FIFOs and devices: ${cutList(specialFiles.paths, specialFiles.count)}. Make them by hand (mkfifo, mknod), or copy them from what was there.`,
         ]),
+    ...describeLost(comparison),
     ...comparison.notices,
   ];
 }
 
-/** How much of a tree the backup has and a restore left out. */
-export function countLeftOut({ leftOut: { outsideLinks, specialFiles } }: Pick<RestoredTree, 'leftOut'>): number {
-  return outsideLinks.count + specialFiles.count;
+/** What of a tree's extended attributes and ACLs did not come back, for people. */
+export function describeLost({ lost }: Pick<TreeComparison, 'lost'>): string[] {
+  return lost.map(
+    ({ reason, count, paths }) =>
+      `NOT restored: ${count} extended attributes and ACLs, because ${reason}: ${cutList(paths, count)}.`,
+  );
+}
+
+/** Whether all that the backup has of a tree came back. */
+export function isWhole(
+  { leftOut }: Pick<RestoredTree, 'leftOut'>,
+  comparison?: Pick<TreeComparison, 'lost'>,
+): boolean {
+  const { outsideLinks, specialFiles } = leftOut;
+  return outsideLinks.count + specialFiles.count === 0 && (comparison?.lost ?? []).length === 0;
 }
 
 /** Shell commands for who wants the files of before back, or is done with them. */

@@ -291,6 +291,8 @@ export interface RestoreResult {
   /** The restored one, where it was in place and was taken back: an application may have written into it. */
   readonly setAside?: { readonly name: string; readonly drop: string };
   readonly warnings: readonly string[];
+  /** There where the catalog could not be told of it; a run of its own goes on trying. */
+  readonly catalog?: 'pending';
 }
 
 /** What became of a tree. */

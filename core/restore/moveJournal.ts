@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { begunStaging, readRecord, recordDamaged, rootOf, type Staging } from './stagingDirectory.ts';
+import { readRecord, recordDamaged, rootOf, withStaging, type OpenStaging, type Staging } from './stagingDirectory.ts';
 import { directoriesAbove, targetsOf } from './treeTargets.ts';
 import type { TreePlace } from './trees.ts';
 
@@ -30,13 +30,16 @@ export type Journal = Readonly<z.infer<typeof journalSchema>>;
  * damaged, or names anything that is no target of this restore.
  */
 export async function readJournal(place: TreePlace): Promise<Journal | undefined> {
-  const staging = await begunStaging(place);
-  const document = staging && (await readRecord(staging.moves));
-  if (staging === undefined || document === undefined) return undefined;
+  return withStaging(place, async (staging) => staging && openJournal(place, staging));
+}
+
+async function openJournal(place: TreePlace, { named, own }: OpenStaging): Promise<Journal | undefined> {
+  const document = await readRecord(own.moves, named.moves);
+  if (document === undefined) return undefined;
   const { data: journal } = journalSchema.safeParse(document);
-  if (!journal) throw recordDamaged(staging.moves, 'it holds something else');
-  const strange = await strangers(journal, place, staging);
-  if (strange.length > 0) throw recordDamaged(staging.moves, `${strange.join(', ')} is not of this restore`);
+  if (!journal) throw recordDamaged(named.moves, 'it holds something else');
+  const strange = await strangers(journal, place, named);
+  if (strange.length > 0) throw recordDamaged(named.moves, `${strange.join(', ')} is not of this restore`);
   return journal;
 }
 

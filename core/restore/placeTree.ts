@@ -1,20 +1,20 @@
-import { link, mkdir, open, rename, rmdir, stat, unlink } from 'node:fs/promises';
-import { constants } from 'node:fs';
+import { link, mkdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { openDirectory } from '../files/pinnedDirectory.ts';
 import { readProcess } from '../process/childProcess.ts';
+import { readJournal, type Journal, type Move } from './moveJournal.ts';
+import { identityOf, identityWithin, within, withMove, type MoveAt } from './pinnedMoves.ts';
 import {
-  begunStaging,
-  discard,
+  discardStaging,
   finishedTry,
   lookAt,
   rootOf,
-  stagingOf,
   syncDirectory,
+  withStaging,
   writeRecord,
-  type Staging,
+  type OpenStaging,
 } from './stagingDirectory.ts';
-import { readJournal, type Journal, type Move } from './moveJournal.ts';
 import { missingAbove, nameBeside, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlacedTree, TreePlace } from './trees.ts';
 
@@ -31,14 +31,16 @@ import type { PlacedTree, TreePlace } from './trees.ts';
  * Then, and after a kill, part may have been moved: call it again, or `takeBackTree`.
  */
 export async function placeTree(place: TreePlace): Promise<PlacedTree> {
-  const staging = await stagingOf(place);
-  const journal = (await readJournal(place)) ?? (await setOut(place, staging));
-  if (!journal.placed) {
-    await makeAbove(journal, await rootOf(place), staging);
-    for (const move of journal.moves) await carryOut(move, place);
-    await syncAround(journal);
-    await writeRecord(staging.moves, { ...journal, placed: true });
-  }
+  const journal = await withStaging(place, async (staging) => {
+    if (!staging) throw notRestored(place);
+    const begun = (await readJournal(place)) ?? (await setOut(place, staging));
+    if (begun.placed) return begun;
+    await makeAbove(begun, await rootOf(place), staging);
+    for (const move of begun.moves) await withMove(staging, move, place, (at) => carryOut(move, at));
+    await syncAround(begun, staging);
+    await writeRecord(staging.own.moves, { ...begun, placed: true });
+    return begun;
+  });
   return describePlaced(place, journal);
 }
 
@@ -47,14 +49,25 @@ export async function placeTree(place: TreePlace): Promise<PlacedTree> {
  * nothing was moved, and after `dropTreeLeftOvers`, which ends the restore. Throws RestoreFailed.
  */
 export async function takeBackTree(place: TreePlace): Promise<void> {
-  const staging = await stagingOf(place);
-  const journal = await readJournal(place);
-  if (!journal) return;
-  for (const move of journal.moves.toReversed()) await undo(move, place);
+  await withStaging(place, async (staging) => {
+    const journal = await readJournal(place);
+    if (staging && journal) await takeBack(place, journal, staging);
+  });
+}
+
+async function takeBack(place: TreePlace, journal: Journal, staging: OpenStaging): Promise<void> {
+  for (const move of journal.moves.toReversed())
+    await withMove(staging, move, place, (at) => undo(move, at)).catch((error: unknown) => {
+      // Where the directory to put it into was never made, nothing was put.
+      if (codeOf(error) !== 'ENOENT' || move.before !== null) throw error;
+    });
   // One that somebody has put something into meanwhile stays.
-  for (const directory of journal.made.toReversed()) await rmdir(directory).catch(() => undefined);
-  await syncAround(journal);
-  await unlink(staging.moves);
+  for (const directory of journal.made.toReversed())
+    await within(staging, path.dirname(directory), (at) => rmdir(path.join(at, path.basename(directory)))).catch(
+      () => undefined,
+    );
+  await syncAround(journal, staging);
+  await unlink(staging.own.moves);
 }
 
 /**
@@ -63,102 +76,103 @@ export async function takeBackTree(place: TreePlace): Promise<void> {
  * and RefusedForSafety where what is there is not from this restore.
  */
 export async function dropTreeLeftOvers(place: TreePlace): Promise<void> {
-  const staging = await begunStaging(place);
-  if (!staging) return;
-  const journal = await readJournal(place);
-  if (journal && !journal.placed) await takeBackTree(place);
-  await discard(staging.directory);
+  await withStaging(place, async (staging) => {
+    if (!staging) return;
+    const journal = await readJournal(place);
+    if (journal && !journal.placed) await takeBack(place, journal, staging);
+    await discardStaging(staging);
+  });
 }
 
-async function setOut(place: TreePlace, staging: Staging): Promise<Journal> {
-  if (!(await finishedTry(place)))
-    throw new HoldfastError('RestoreFailed', `Tree ${place.tree} was not restored, nothing can be put in place`, {
-      advice: 'Restore it again.',
-    });
-  await flush(staging.directory);
+async function setOut(place: TreePlace, staging: OpenStaging): Promise<Journal> {
+  if (!(await finishedTry(place))) throw notRestored(place);
+  await flush(staging.named.directory);
   const targets = await targetsOf(place);
   const root = await rootOf(place);
   const made: string[] = [];
-  for (const { within } of targets) {
-    const missing = await missingAbove(root, within);
+  for (const { within: name } of targets) {
+    const missing = await missingAbove(root, name);
     made.push(...missing.map((above) => path.join(root, above)).filter((each) => !made.includes(each)));
   }
   const moves = await Promise.all(targets.map((target) => planMove(place, staging, target)));
   const journal: Journal = { moves, made, placed: false };
-  await writeRecord(staging.moves, journal);
+  await writeRecord(staging.own.moves, journal);
   return journal;
 }
 
-async function planMove(place: TreePlace, staging: Staging, target: TreeTarget): Promise<Move> {
-  const { live, keptAs, within } = target;
-  const staged = path.join(staging.tree, within);
-  const before = await identityOf(live);
-  const after = await identityOf(staged);
+async function planMove(place: TreePlace, staging: OpenStaging, target: TreeTarget): Promise<Move> {
+  const { live, keptAs, within: name } = target;
+  const staged = path.join(staging.named.tree, name);
+  const before = await identityWithin(staging, live);
+  const after = await identityWithin(staging, staged);
   if (after === null) throw vanished(staged);
-  if (before !== null && place.mode === 'beside') throw inTheWay(live);
-  if ((await identityOf(keptAs)) !== null) throw inTheWay(keptAs);
+  if (before !== null && place.mode !== 'in-place') throw inTheWay(live);
+  if ((await identityWithin(staging, keptAs)) !== null) throw inTheWay(keptAs);
   return { live, keptAs, staged, before, after };
 }
 
 /** Makes the directories above what is put in place as they are in the backup. */
-async function makeAbove({ made }: Journal, root: string, staging: Staging): Promise<void> {
+async function makeAbove({ made }: Journal, root: string, staging: OpenStaging): Promise<void> {
   for (const directory of made) {
-    const { mode, uid, gid } = await stat(path.join(staging.tree, path.relative(root, directory)));
-    await doing(directory, async () => {
-      await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
-        if (codeOf(error) !== 'EEXIST') throw error;
-      });
-      // Who owns the tree may have put a link there meanwhile.
-      const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-      try {
-        await handle.chown(uid, gid);
-        await handle.chmod(mode & 0o7777);
-      } finally {
-        await handle.close();
-      }
-    });
+    const { mode, uid, gid } = await stat(path.join(staging.own.tree, path.relative(root, directory)));
+    await within(staging, path.dirname(directory), (at) =>
+      doing(directory, () => makeOne(path.join(at, path.basename(directory)), { mode, uid, gid })),
+    );
   }
 }
 
-async function carryOut(move: Move, place: TreePlace): Promise<void> {
-  const { live, keptAs, staged, before, after } = move;
-  const found = await identityOf(live);
-  if (found === after) return;
-  if ((await identityOf(staged)) !== after) throw vanished(staged);
-  if (found !== null && found === before) await putAside(move);
-  else if (found !== null) await doing(live, () => rename(live, nameBeside(live, 'meanwhile', place)));
-  if (before !== null && (await identityOf(keptAs)) !== before) throw vanished(keptAs);
-  await doing(live, () => rename(staged, live));
+async function makeOne(directory: string, { mode, uid, gid }: { mode: number; uid: number; gid: number }) {
+  await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  });
+  // Who owns the tree may have put a link there meanwhile.
+  const handle = await openDirectory(directory);
+  try {
+    await handle.chown(uid, gid);
+    await handle.chmod(mode & 0o7777);
+  } finally {
+    await handle.close();
+  }
 }
 
-async function putAside({ live, keptAs, staged, before }: Move): Promise<void> {
-  const kept = await identityOf(keptAs);
+async function carryOut(move: Move, at: MoveAt): Promise<void> {
+  const { live, keptAs, staged, before, after } = move;
+  const found = await identityOf(at.live);
+  if (found === after) return;
+  if ((await identityOf(at.staged)) !== after) throw vanished(staged);
+  if (found !== null && found === before) await putAside(move, at);
+  else if (found !== null) await doing(live, () => rename(at.live, at.meanwhile));
+  if (before !== null && (await identityOf(at.keptAs)) !== before) throw vanished(keptAs);
+  await doing(live, () => rename(at.staged, at.live));
+}
+
+async function putAside({ live, keptAs, before }: Move, at: MoveAt): Promise<void> {
+  const kept = await identityOf(at.keptAs);
   // An earlier try got as far as this.
   if (kept !== null && kept === before) return;
   if (kept !== null) throw inTheWay(keptAs);
-  const single = !(await isDirectory(live)) && !(await isDirectory(staged));
+  const single = !(await isDirectory(at.live)) && !(await isDirectory(at.staged));
   // A file keeps its name until the other one takes it.
-  if (single && (await hasLinked(live, keptAs))) return;
-  await doing(live, () => rename(live, keptAs));
+  if (single && (await hasLinked(at.live, at.keptAs))) return;
+  await doing(live, () => rename(at.live, at.keptAs));
 }
 
-async function undo(move: Move, place: TreePlace): Promise<void> {
-  const { live, keptAs, staged, before, after } = move;
-  const found = await identityOf(live);
-  const kept = await identityOf(keptAs);
+async function undo({ live, keptAs, before, after }: Move, at: MoveAt): Promise<void> {
+  const found = await identityOf(at.live);
+  const kept = await identityOf(at.keptAs);
   if (before !== null && found === before) {
-    if (kept === before) await doing(keptAs, () => unlink(keptAs));
+    if (kept === before) await doing(keptAs, () => unlink(at.keptAs));
     return;
   }
   if (before !== null && kept !== before) throw vanished(keptAs);
   if (found === after) {
-    const single = before !== null && !(await isDirectory(live)) && !(await isDirectory(keptAs));
-    const held = single && ((await identityOf(staged)) === after || (await hasLinked(live, staged)));
-    if (!held) await doing(live, () => rename(live, staged));
+    const single = before !== null && !(await isDirectory(at.live)) && !(await isDirectory(at.keptAs));
+    const held = single && ((await identityOf(at.staged)) === after || (await hasLinked(at.live, at.staged)));
+    if (!held) await doing(live, () => rename(at.live, at.staged));
   } else if (found !== null && before !== null) {
-    await doing(live, () => rename(live, nameBeside(live, 'meanwhile', place)));
+    await doing(live, () => rename(at.live, at.meanwhile));
   }
-  if (before !== null) await doing(live, () => rename(keptAs, live));
+  if (before !== null) await doing(live, () => rename(at.keptAs, at.live));
 }
 
 /** Whether a second name could be given: not every file system knows them, nor everybody's files may get one. */
@@ -173,11 +187,6 @@ async function isDirectory(file: string): Promise<boolean> {
   return (await lookAt(file))?.isDirectory() === true;
 }
 
-async function identityOf(file: string): Promise<string | null> {
-  const found = await lookAt(file);
-  return found === undefined ? null : `${found.dev}:${found.ino}`;
-}
-
 /** The contents must be on the disk before the names say so. */
 async function flush(directory: string): Promise<void> {
   await readProcess({ command: 'sync', args: ['--file-system', directory] }).catch((error: unknown) => {
@@ -186,8 +195,9 @@ async function flush(directory: string): Promise<void> {
   });
 }
 
-async function syncAround({ moves }: Journal): Promise<void> {
-  for (const directory of new Set(moves.map(({ live }) => path.dirname(live)))) await syncDirectory(directory);
+async function syncAround({ moves }: Journal, staging: OpenStaging): Promise<void> {
+  for (const directory of new Set(moves.map(({ live }) => path.dirname(live))))
+    await within(staging, directory, syncDirectory);
 }
 
 async function describePlaced(place: TreePlace, { moves }: Journal): Promise<PlacedTree> {
@@ -227,6 +237,12 @@ async function doing(file: string, step: () => Promise<unknown>): Promise<void> 
       cause,
     });
   }
+}
+
+function notRestored({ tree }: TreePlace): HoldfastError {
+  return new HoldfastError('RestoreFailed', `Tree ${tree} was not restored, nothing can be put in place`, {
+    advice: 'Restore it again.',
+  });
 }
 
 function inTheWay(file: string): HoldfastError {

@@ -1,44 +1,25 @@
-import { didYouMean } from '../config/nearest.ts';
 import type { Configuration, SourceConfiguration } from '../config/schema.ts';
-import { HoldfastError } from '../errors.ts';
 import { findTar } from '../files/tarProgram.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { PlannedFiles, RestoreInput } from './flow.ts';
 import { planTrees } from './planTrees.ts';
 import { treesOf } from './treeParts.ts';
+import { treesWanted, type WantedTrees } from './wantedTrees.ts';
 import type { OwnDirectory, TreePlace } from './trees.ts';
-
-/** The trees that are meant, and of each the paths that are: undefined for all of it. */
-export type WantedTrees = ReadonlyMap<string, readonly string[] | undefined>;
 
 /**
  * What an input wants of a source's file trees. In mode `files` that names none, all of the source that the backup has.
- * Throws InvalidInput for a tree that the source does not have, and for a path that names none.
+ * Throws as `treesWanted` does.
  */
 export function wantedTrees(
   { files }: SourceConfiguration,
-  { source, mode, files: whole = [], paths = [] }: RestoreInput,
+  { source, mode, files: whole, paths }: RestoreInput,
   inBackup: readonly string[] = Object.keys(files),
 ): WantedTrees {
   const known = Object.keys(files);
-  const wanted = new Map<string, string[] | undefined>();
-  for (const tree of whole) wanted.set(tree, undefined);
-  for (const path of paths) {
-    const [tree = '', ...rest] = path.split('/');
-    if (tree === '') throw invalid(`${path} begins with no file tree`, 'Write TREE/PATH, e.g. media/photos/1.jpg.');
-    if (rest.join('') === '') throw invalid(`${path} names no file`, 'Write TREE/PATH, e.g. media/photos/1.jpg.');
-    if (whole.includes(tree)) throw invalid(`Tree ${tree} is wanted whole and in parts`, 'Leave one of them out.');
-    wanted.set(tree, [...(wanted.get(tree) ?? []), rest.join('/')]);
-  }
-  if (mode === 'files' && wanted.size === 0)
-    for (const tree of known) if (inBackup.includes(tree)) wanted.set(tree, undefined);
-  for (const tree of wanted.keys())
-    if (!known.includes(tree))
-      throw invalid(
-        `Source ${source} has no file tree ${tree}`,
-        known.length === 0 ? 'It has none at all.' : `It has: ${known.join(', ')}${didYouMean(tree, known)}`,
-      );
-  return wanted;
+  const wanted = treesWanted({ whole, paths }, known, `Source ${source}`);
+  if (mode !== 'files' || wanted.size > 0) return wanted;
+  return treesWanted({ whole: known.filter((tree) => inBackup.includes(tree)) }, known, `Source ${source}`);
 }
 
 export interface PlanFilesOptions {
@@ -68,6 +49,7 @@ export async function planFiles(options: PlanFilesOptions): Promise<PlannedFiles
     manifest,
     trees: places.map((place) => ({ ...place, exclude: source.files[place.tree]?.exclude })),
     tar: await findTar(),
+    outsideLinks: input.outsideLinks,
     ownDirectories: ownDirectories(configuration),
   });
   return {
@@ -94,8 +76,4 @@ function ownDirectories({ spool, backends }: Configuration): OwnDirectory[] {
     backend.type === 'local' ? [{ what: `the storage ${name}`, path: backend.path }] : [],
   );
   return [{ what: 'the spool', path: spool.path }, ...storages];
-}
-
-function invalid(message: string, advice: string): HoldfastError {
-  return new HoldfastError('InvalidInput', message, { advice });
 }

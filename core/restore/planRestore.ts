@@ -42,7 +42,7 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
   const source = sourceNamed(configuration, input.source);
   requireSense(source, input);
   const chosen = await chooseBackup({
-    wish: { source: input.source, backup: input.backup, before: input.before, part: partWanted(source, input) },
+    wish: { source: input.source, backup: input.backup, before: input.before, parts: partsWanted(source, input) },
     copies: copiesOf(options, input.backends),
     checkingKeys: await keys.checking(),
     signal,
@@ -110,8 +110,8 @@ function requireSense(configured: SourceConfiguration, { source, mode = 'new', t
 }
 
 /** What the newest backup has to hold to be the newest that can be meant. */
-function partWanted(source: SourceConfiguration, input: RestoreInput): string | undefined {
-  return input.mode === 'files' ? [...wantedTrees(source, input).keys()][0] : 'database';
+function partsWanted(source: SourceConfiguration, input: RestoreInput): string[] {
+  return input.mode === 'files' ? [...wantedTrees(source, input).keys()].slice(0, 1) : ['database'];
 }
 
 /** What was approved is what is restored. */

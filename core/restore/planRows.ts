@@ -2,13 +2,14 @@ import { cutList } from '../postgres/identifiers.ts';
 import { formatBytes, formatDuration } from '../format.ts';
 import type { PlannedDatabase, PlannedFiles, RestorePlan } from './flow.ts';
 
+/** Rows of a table for people. One without a value is left out by `shownRows`. */
+export type PlanRow = readonly [name: string, value: string | undefined];
+
 /** What a restore would do, as the rows of a table for people: for the Web UI and the command line alike. */
 export function planRows(plan: RestorePlan): [name: string, value: string][] {
-  const { backup, copies, passedOver, database, files, expectedDuration, missingEnvironment, approval, mode } = plan;
-  const rows: [string, string | undefined][] = [
-    ['backup', `${backup.id} (${backup.tier}, ${backup.kind}), read until ${backup.sealedAt}`],
-    ['from', copies.join(', ')],
-    ['passed over', passedOver.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ')],
+  const { database, files, expectedDuration, missingEnvironment, approval, mode } = plan;
+  return shownRows([
+    ...backupRows(plan),
     ['mode', mode],
     ...(database ? databaseRows(database) : []),
     ...(files ? fileRows(files) : []),
@@ -19,11 +20,26 @@ export function planRows(plan: RestorePlan): [name: string, value: string][] {
     ],
     ['approval', approval.why],
     ['environment', missingEnvironment.length === 0 ? '' : `the worker lacks ${missingEnvironment.join(', ')}`],
-  ];
+  ]);
+}
+
+export function shownRows(rows: readonly PlanRow[]): [name: string, value: string][] {
   return rows.flatMap(([name, value = '']) => (value === '' ? [] : [[name, value]]));
 }
 
-function databaseRows(database: PlannedDatabase): [string, string | undefined][] {
+export function backupRows({
+  backup,
+  copies,
+  passedOver,
+}: Pick<RestorePlan, 'backup' | 'copies' | 'passedOver'>): PlanRow[] {
+  return [
+    ['backup', `${backup.id} (${backup.tier}, ${backup.kind}), read until ${backup.sealedAt}`],
+    ['from', copies.join(', ')],
+    ['passed over', passedOver.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ')],
+  ];
+}
+
+export function databaseRows(database: PlannedDatabase): PlanRow[] {
   const { server, serverVersion, target, replaces, scope, bytes, freeBytes } = database;
   return [
     ['server', `${server}, PostgreSQL ${serverVersion}`],
@@ -41,8 +57,8 @@ function databaseRows(database: PlannedDatabase): [string, string | undefined][]
   ];
 }
 
-function fileRows({ host, trees }: PlannedFiles): [string, string | undefined][] {
-  return trees.flatMap(({ tree, targets, keptAs, files, bytes, freeBytes, place }): [string, string | undefined][] => [
+export function fileRows({ host, trees }: Pick<PlannedFiles, 'host' | 'trees'>): PlanRow[] {
+  return trees.flatMap(({ tree, targets, keptAs, files, bytes, freeBytes, place }): PlanRow[] => [
     [`tree ${tree}`, `${cutList(targets)} on ${host}`],
     [`${tree} replaces`, keptAs.length === 0 ? undefined : `what is there, kept as ${cutList(keptAs)}`],
     [

@@ -1,13 +1,14 @@
 import { constants } from 'node:fs';
 import { access, realpath, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { isHoldfastError, messageOf, type ErrorType } from '../errors.ts';
+import { isHoldfastError, messageOf } from '../errors.ts';
 import { mountPoints } from '../files/treeDirectory.ts';
 import { formatBytes } from '../format.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
+import { failure, fidelityFindings, warning } from './planFidelity.ts';
 import { begunStaging, exists, isPartInPlace, lookAt, rootOf } from './stagingDirectory.ts';
-import { treeNamed, treeNotices } from './treeParts.ts';
+import { treeNamed } from './treeParts.ts';
 import { missingAbove, targetsOf, type TreeTarget } from './treeTargets.ts';
 import type { PlannedTree, PlanTreesOptions, TreePlan } from './trees.ts';
 
@@ -39,8 +40,7 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
       ...(begun ? [] : await targetFindings(place, targets)),
       ...space,
       ...(await nameFindings(place, targets)),
-      ...fidelityFindings(place, options),
-      ...manifestFindings(tree, part),
+      ...fidelityFindings(place, part, options),
     ];
     return {
       tree,
@@ -102,7 +102,7 @@ async function writeFindings(directory: string): Promise<Finding[]> {
 }
 
 async function mountFindings(place: PlannedTree): Promise<Finding[]> {
-  if (place.mode === 'beside' || isPartInPlace(place)) return [];
+  if (place.mode !== 'in-place' || isPartInPlace(place)) return [];
   const root = await realOf(await rootOf(place));
   const points = await mountPoints(root);
   return points.map((point) =>
@@ -146,7 +146,7 @@ async function nestedFindings(
   if (place.mode === 'beside') return [];
   const own = await Promise.all(targets.map(({ live }) => realOf(live)));
   const findings: Finding[] = [];
-  for (const other of trees.slice(0, trees.indexOf(place)).filter(({ mode }) => mode === 'in-place')) {
+  for (const other of trees.slice(0, trees.indexOf(place)).filter(({ mode }) => mode !== 'beside')) {
     const others = await Promise.all((await targetsOf(other)).map(({ live }) => realOf(live)));
     if (own.some((one) => others.some((each) => overlap(one, each))))
       findings.push(
@@ -178,16 +178,15 @@ async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]
   const root = await rootOf(place);
   for (const { live, keptAs, within } of targets) {
     if (within !== '') await missingAbove(root, within);
-    const obstacles = place.mode === 'beside' ? [live] : [keptAs];
-    for (const obstacle of obstacles)
-      if (await exists(obstacle))
-        findings.push(
-          failure(
-            'RefusedForSafety',
-            `${obstacle} exists already`,
-            'Nothing is overwritten: move it away, or restore with another id.',
-          ),
-        );
+    const obstacle = await obstacleOf(place, live, keptAs);
+    if (obstacle !== undefined)
+      findings.push(
+        failure(
+          'RefusedForSafety',
+          `${obstacle} exists already`,
+          `Nothing is overwritten: move it away, or restore ${place.mode === 'new' ? 'to another place' : 'with another id'}.`,
+        ),
+      );
     if (within !== '' && (await isElsewhere(root, live)))
       findings.push(
         failure(
@@ -198,6 +197,14 @@ async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]
       );
   }
   return findings;
+}
+
+/** What stands where something new is to be, a link too that leads elsewhere. */
+async function obstacleOf(place: PlannedTree, live: string, keptAs: string): Promise<string | undefined> {
+  if (place.mode === 'in-place') return (await exists(keptAs)) ? keptAs : undefined;
+  const named = path.resolve(place.path);
+  if (place.mode === 'new' && (await exists(named))) return named;
+  return (await exists(live)) ? live : undefined;
 }
 
 /** Whether the directory that a path is put into is on another file system than the tree. */
@@ -246,42 +253,4 @@ async function spaceFindings(place: PlannedTree, part: ManifestPart, needed: Map
     ? warning(`${message}; a part of it may fit`, advice)
     : failure('RefusedForSafety', message, advice);
   return { requiredBytes, freeBytes, findings: [finding] };
-}
-
-function fidelityFindings({ tree, mode, exclude = [], paths = [] }: PlannedTree, options: PlanTreesOptions): Finding[] {
-  const findings: Finding[] = [];
-  if (!(options.owners ?? process.getuid?.() === 0))
-    findings.push(
-      warning(
-        `the files of ${tree} will belong to the user of this process, not to whom they belonged`,
-        'Restore as root to keep the owners.',
-      ),
-    );
-  if (!options.tar)
-    findings.push(
-      warning(
-        `no GNU tar is installed here: extended attributes and ACLs of ${tree} are not restored, and sparse files refused`,
-        'Install GNU tar 1.28 or newer.',
-      ),
-    );
-  if (mode === 'in-place' && paths.length === 0 && exclude.length > 0)
-    findings.push(
-      warning(
-        `what ${tree} excludes (${exclude.join(', ')}) is in no backup: it stays with what is kept`,
-        'Copy from there what is needed.',
-      ),
-    );
-  return findings;
-}
-
-function manifestFindings(tree: string, part: ManifestPart): Finding[] {
-  return treeNotices(part).map((notice) => warning(`${tree}: ${notice}`, 'An older backup may have them.'));
-}
-
-function failure(type: ErrorType, message: string, advice: string): Finding {
-  return { severity: 'failure', type, message, advice };
-}
-
-function warning(message: string, advice: string): Finding {
-  return { severity: 'warning', type: 'RestoreFailed', message, advice };
 }

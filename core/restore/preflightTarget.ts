@@ -1,6 +1,9 @@
+import type pg from 'pg';
 import { connect, endSession, queryError } from '../postgres/access.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import { readServer } from '../postgres/server.ts';
+import { libraryFindings } from './libraryFindings.ts';
+import { databaseLocaleFindings, needFindings } from './needFindings.ts';
 import { ownStoreFinding } from './ownStores.ts';
 import type { PreflightTargetOptions, TargetInspection } from './run.ts';
 import {
@@ -12,6 +15,7 @@ import {
   spaceFindings,
   tablespaceFindings,
   versionFindings,
+  type RoleOnServer,
 } from './targetFindings.ts';
 
 /**
@@ -33,8 +37,9 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
       ...(await storeFindings(options, [target, ...(replaces === undefined ? [] : [replaces])])),
       ...versionFindings(facts, options),
       ...roles.findings,
-      ...(await extensionFindings(client, role, description)),
-      ...(await tablespaceFindings(client, description)),
+      ...(await databaseLocaleFindings(client, description.inventory)),
+      ...(await tablespaceFindings(client, [description.inventory.database.tablespace])),
+      ...(await contentFindings(client, role, options)),
       ...space,
     ];
     return {
@@ -49,6 +54,23 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
   } finally {
     await endSession(client);
   }
+}
+
+/** What is in the database and cannot be made on this server. Of single tables, which need little of it, no refusal. */
+async function contentFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  { server, description, tables, signal }: PreflightTargetOptions,
+): Promise<Finding[]> {
+  const { inventory } = description;
+  const tablespaces = inventory.tablespaces.filter((name) => name !== inventory.database.tablespace);
+  const findings = [
+    ...(await extensionFindings(client, role, description)),
+    ...(await tablespaceFindings(client, tablespaces)),
+    ...(await needFindings(client, inventory)),
+    ...(await libraryFindings(server, role, inventory, signal)),
+  ];
+  return tables ? findings.map((each) => ({ ...each, severity: 'warning' })) : findings;
 }
 
 async function storeFindings({ server, signal }: PreflightTargetOptions, names: readonly string[]): Promise<Finding[]> {

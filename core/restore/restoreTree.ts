@@ -9,7 +9,7 @@ import type { ManifestPart } from '../repository/manifest.ts';
 import type { Backend } from '../storage/backend.ts';
 import { readingAhead } from '../storage/readAhead.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
-import { beginTry, discard, endTry, finishedTry, unwritable, writeRecord } from './stagingDirectory.ts';
+import { beginTry, discard, endTry, finishedTry, inStaging, unwritable, writeRecord } from './stagingDirectory.ts';
 import { treeNamed } from './treeParts.ts';
 import type { RestoredTree, RestoreTreeOptions, TreeBackup, TreePlace, TreeProgress } from './trees.ts';
 
@@ -27,22 +27,26 @@ export async function restoreTree(options: RestoreTreeOptions): Promise<Restored
   const finished = await finishedTry(place);
   if (finished) return finished;
   const begun = performance.now();
-  const { staging, attempt } = await beginTry(place);
-  try {
-    const unpack = (backend: Backend) => unpackCopy(options, part, readingAhead(backend), attempt);
-    const { result, backend, passedOver } = await fromGoodCopy(copies, unpack, signal);
-    const { totals, leftOut } = result;
-    await rename(attempt, staging.tree).catch((cause: unknown) => {
-      throw takenOver(place, cause);
-    });
-    const duration = Math.round(performance.now() - begun);
-    const restored = { tree: place.tree, directory: staging.tree, backend, totals, leftOut, passedOver, duration };
-    await writeRecord(staging.restored, restored);
-    return restored;
-  } catch (error) {
-    await endTry(place, attempt);
-    throw error;
-  }
+  return inStaging(place, async (staging) => {
+    const { named, own } = staging;
+    const attempt = await beginTry(place, staging);
+    const into = { directory: attempt, named: named.directory };
+    try {
+      const unpack = (backend: Backend) => unpackCopy(options, part, readingAhead(backend), into);
+      const { result, backend, passedOver } = await fromGoodCopy(copies, unpack, signal);
+      const { totals, leftOut } = result;
+      await rename(attempt, own.tree).catch((cause: unknown) => {
+        throw takenOver(place, cause);
+      });
+      const duration = Math.round(performance.now() - begun);
+      const restored = { tree: place.tree, directory: named.tree, backend, totals, leftOut, passedOver, duration };
+      await writeRecord(own.restored, restored);
+      return restored;
+    } catch (error) {
+      await endTry(staging, attempt);
+      throw error;
+    }
+  });
 }
 
 /** The archive of a tree as it streams out of one copy, verified as `readPart` says. */
@@ -62,17 +66,24 @@ function noDump(): Promise<never> {
   return Promise.reject(new TypeError('an archive is read as it is'));
 }
 
+/** A directory by its handle, and what messages call it. */
+interface Into {
+  readonly directory: string;
+  readonly named: string;
+}
+
 async function unpackCopy(
   options: RestoreTreeOptions,
   part: ManifestPart,
   backend: Backend,
-  directory: string,
+  into: Into,
 ): Promise<ExtractedArchive> {
+  const { directory } = into;
   try {
-    const first = await unpackOnce(options, part, backend, directory, []);
+    const first = await unpackOnce(options, part, backend, into, []);
     if (first.missingContents.length === 0) return first.extracted;
     await discard(directory);
-    const second = await unpackOnce(options, part, backend, directory, first.missingContents);
+    const second = await unpackOnce(options, part, backend, into, first.missingContents);
     await removeContents(directory, first.missingContents);
     return second.extracted;
   } catch (error) {
@@ -85,13 +96,14 @@ async function unpackOnce(
   options: RestoreTreeOptions,
   part: ManifestPart,
   backend: Backend,
-  directory: string,
+  { directory, named }: Into,
   contents: readonly string[],
 ) {
   const { tar, owners, outsideLinks, specialFiles, signal, place } = options;
   const selection = place.paths?.length ? selectPaths(place.paths, contents) : undefined;
   const archive = Readable.from(treeArchive(options, part, backend), { objectMode: false });
   const extracted = await extractArchive(archive, directory, {
+    named,
     tar,
     owners,
     outsideLinks,

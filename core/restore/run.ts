@@ -29,8 +29,10 @@ export interface BackupWish {
   readonly backup?: string | undefined;
   /** ISO 8601 time; only with `latest`: what was sealed at or before it. */
   readonly before?: string | undefined;
-  /** A part that the backup must hold: `database`, or the name of a file tree. */
-  readonly part?: string | undefined;
+  /** Parts that the backup must hold, all of them: `database`, names of file trees. */
+  readonly parts?: readonly string[] | undefined;
+  /** It must hold a file tree, whichever. */
+  readonly anyTree?: boolean | undefined;
 }
 
 export interface ChosenBackup {

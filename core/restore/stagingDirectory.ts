@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { lstat, mkdir, open, readdir, readFile, readlink, rename } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, readlink, rename, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { STAGING_PREFIX } from '../files/excludes.ts';
-import { removeTree } from '../files/removeTree.ts';
+import { pinDirectory, type PinnedDirectory } from '../files/pinnedDirectory.ts';
+import { emptyTree, removeTree } from '../files/removeTree.ts';
 import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
 
 /*
@@ -30,13 +31,27 @@ export interface Staging {
   readonly moves: string;
 }
 
+/** One that was begun, by its handle: whoever owns what it stands in can put something else under its name at any time. */
+export interface OpenStaging {
+  /** By its name: for messages, and what is written down. */
+  readonly named: Staging;
+  /** By its handle: for everything that is done in it. */
+  readonly own: Staging;
+  readonly pinned: PinnedDirectory;
+  /** The directory that it stands in, and that all it is for is put into. */
+  readonly holder: PinnedDirectory;
+}
+
 /** Where the parts of a restore are kept until they are in place. Looks at nothing but symbolic links. */
 export async function stagingOf(place: TreePlace): Promise<Staging> {
   const root = await rootOf(place);
   // What takes the place of single files has to be on their file system, which may be mounted at the tree itself.
   const holder = isPartInPlace(place) ? root : path.dirname(root);
   const hash = createHash('sha256').update(place.mark).digest('hex').slice(0, 16);
-  const directory = path.join(holder, `${STAGING_PREFIX}${place.tree}-${hash}`);
+  return stagingIn(path.join(holder, `${STAGING_PREFIX}${place.tree}-${hash}`));
+}
+
+function stagingIn(directory: string): Staging {
   const inside = (name: string) => path.join(directory, name);
   return { directory, tree: inside('tree'), restored: inside('restored.json'), moves: inside('moves.json') };
 }
@@ -47,14 +62,42 @@ export async function stagingOf(place: TreePlace): Promise<Staging> {
  * of that name: a link, a directory of somebody else's or open to others, a copy of one (from a backup, say).
  */
 export async function begunStaging(place: TreePlace): Promise<Staging | undefined> {
-  const staging = await stagingOf(place);
-  const found = await lookAt(staging.directory);
-  if (found === undefined) return undefined;
-  if (!isPrivate(found)) throw notOurs(staging.directory);
-  const record = placeSchema.safeParse(await readRecord(path.join(staging.directory, PLACE)));
+  return withStaging(place, async (staging) => staging?.named);
+}
+
+/** Does something in the staging directory that `begunStaging` tells of, and in no other. */
+export async function withStaging<Result>(
+  place: TreePlace,
+  work: (staging: OpenStaging | undefined) => Promise<Result>,
+): Promise<Result> {
+  const named = await stagingOf(place);
+  const found = await lookAt(named.directory);
+  if (found === undefined) return work(undefined);
+  if (!isPrivate(found)) throw notOurs(named.directory);
+  const pinned = await pinDirectory(named.directory).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw notOurs(named.directory);
+  });
+  if (pinned === undefined) return work(undefined);
+  try {
+    await assertOurs(pinned, named.directory);
+    const holder = await pinDirectory(`${pinned.at}/..`);
+    try {
+      return await work({ named, own: stagingIn(pinned.at), pinned, holder });
+    } finally {
+      await holder.close();
+    }
+  } finally {
+    await pinned.close();
+  }
+}
+
+async function assertOurs({ at }: PinnedDirectory, name: string): Promise<void> {
+  const found = await lookAt(`${at}/.`);
+  if (found === undefined || !isPrivate(found)) throw notOurs(name);
+  const record = placeSchema.safeParse(await readRecord(path.join(at, PLACE), path.join(name, PLACE)));
   // One that was killed before it wrote that has nothing else in it.
-  if (record.success && record.data.inode !== String(found.ino)) throw notOurs(staging.directory);
-  return staging;
+  if (record.success && record.data.inode !== String(found.ino)) throw notOurs(name);
 }
 
 function isPrivate(found: BigIntStats): boolean {
@@ -92,36 +135,58 @@ export async function rootOf(place: Pick<TreePlace, 'path'>): Promise<string> {
   });
 }
 
-/** Makes the staging directory where it is not there yet, and a new directory in it for one try. Removes those of others. Throws RestoreFailed, RefusedForSafety. */
-export async function beginTry(place: TreePlace): Promise<{ readonly staging: Staging; readonly attempt: string }> {
+/** Does something in the staging directory of a restore, which is made where it is not there yet. Throws RestoreFailed, RefusedForSafety. */
+export async function inStaging<Result>(
+  place: TreePlace,
+  work: (staging: OpenStaging) => Promise<Result>,
+): Promise<Result> {
   const { directory } = await stagingOf(place);
   await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
     if (codeOf(cause) !== 'EEXIST') throw unwritable(directory, cause);
   });
-  const staging = await begunStaging(place);
-  const made = await lookAt(directory);
-  if (staging === undefined || made === undefined) throw unwritable(directory, 'it vanished');
-  await writeRecord(path.join(directory, PLACE), { ...place, inode: String(made.ino) });
+  return withStaging(place, async (staging) => {
+    if (staging === undefined) throw unwritable(directory, 'it vanished');
+    return work(staging);
+  });
+}
+
+/** Makes a new directory for one try and gives it, by its handle. Removes those of others. Throws RestoreFailed. */
+export async function beginTry(place: TreePlace, { named, own }: OpenStaging): Promise<string> {
+  const made = await lookAt(`${own.directory}/.`);
+  if (made === undefined) throw unwritable(named.directory, 'it vanished');
+  await writeRecord(path.join(own.directory, PLACE), { ...place, inode: String(made.ino) });
   const attempt = `${randomBytes(4).toString('hex')}.partial`;
-  await mkdir(path.join(staging.directory, attempt), { mode: 0o700 });
-  for (const name of await readdir(staging.directory))
-    if (name.endsWith('.partial') && name !== attempt) await discard(path.join(staging.directory, name));
-  await discard(staging.tree);
-  return { staging, attempt: path.join(staging.directory, attempt) };
+  await mkdir(path.join(own.directory, attempt), { mode: 0o700 });
+  for (const name of await readdir(own.directory))
+    if (name.endsWith('.partial') && name !== attempt) await discard(path.join(own.directory, name));
+  await discard(own.tree);
+  return path.join(own.directory, attempt);
 }
 
 /** Removes what a failed try has made. What another try of the same restore has made meanwhile stays. */
-export async function endTry(place: TreePlace, attempt: string): Promise<void> {
-  const { directory } = await stagingOf(place);
+export async function endTry(staging: OpenStaging, attempt: string): Promise<void> {
   await discard(attempt);
-  const left = await readdir(directory).catch(() => []);
-  if (left.every((name) => name === PLACE)) await discard(directory);
+  const left = await readdir(staging.own.directory).catch(() => []);
+  if (left.every((name) => name === PLACE)) await discardStaging(staging);
 }
 
 /** What an earlier try of this restore finished, if it did. */
 export async function finishedTry(place: TreePlace): Promise<RestoredTree | undefined> {
-  const staging = await begunStaging(place);
-  return staging && ((await readRecord(staging.restored)) as RestoredTree | undefined);
+  return withStaging(
+    place,
+    async (staging) =>
+      staging && ((await readRecord(staging.own.restored, staging.named.restored)) as RestoredTree | undefined),
+  );
+}
+
+/** Removes a staging directory and all in it. Throws RestoreFailed. */
+export async function discardStaging({ named, own, holder }: OpenStaging): Promise<void> {
+  try {
+    await emptyTree(own.directory);
+    await rmdir(path.join(holder.at, path.basename(named.directory)));
+  } catch (cause) {
+    if (codeOf(cause) !== 'ENOENT') throw unwritable(named.directory, cause);
+  }
 }
 
 /**
@@ -155,7 +220,7 @@ async function leftBehind(directory: string, root: string): Promise<TreePlace | 
 const placeSchema = z.strictObject({
   tree: z.string(),
   path: z.string(),
-  mode: z.enum(['beside', 'in-place']),
+  mode: z.enum(['new', 'beside', 'in-place']),
   id: z.string(),
   mark: z.string(),
   paths: z.array(z.string()).optional(),
@@ -177,8 +242,8 @@ export async function writeRecord(file: string, document: unknown): Promise<void
   await syncDirectory(path.dirname(file));
 }
 
-/** What `writeRecord` wrote; undefined where it did not. Throws RefusedForSafety for what it did not write. */
-export async function readRecord(file: string): Promise<unknown> {
+/** What `writeRecord` wrote; undefined where it did not. Throws RefusedForSafety, with its name, for what it did not write. */
+export async function readRecord(file: string, name = file): Promise<unknown> {
   let written: string;
   try {
     written = await readFile(file, 'utf8');
@@ -189,7 +254,7 @@ export async function readRecord(file: string): Promise<unknown> {
   try {
     return JSON.parse(written);
   } catch (cause) {
-    throw recordDamaged(file, messageOf(cause), cause);
+    throw recordDamaged(name, messageOf(cause), cause);
   }
 }
 

@@ -1,9 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
-import type { ErrorType } from '../errors.ts';
 import { cutList, quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { Finding } from '../postgres/preflight.ts';
+import { failure, warning } from './finding.ts';
 import { createRolesSql } from './sourceRoles.ts';
 import { isLeftOver } from './targetDatabase.ts';
 import type { PreflightTargetOptions } from './run.ts';
@@ -185,12 +185,9 @@ export async function extensionFindings(
   });
 }
 
-export async function tablespaceFindings(
-  client: pg.Client,
-  { inventory }: PreflightTargetOptions['description'],
-): Promise<Finding[]> {
+export async function tablespaceFindings(client: pg.Client, needed: readonly string[]): Promise<Finding[]> {
   const { rows } = await client.query<{ name: string }>('select spcname as name from pg_tablespace');
-  return inventory.tablespaces
+  return needed
     .filter((name) => !rows.some((row) => row.name === name))
     .map((name) =>
       failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`),
@@ -239,12 +236,4 @@ async function readFreeBytes(client: pg.Client): Promise<number | undefined> {
 
 function size(bytes: number): string {
   return `${Math.ceil(bytes / 2 ** 20)} MiB`;
-}
-
-function failure(message: string, advice: string, type: ErrorType = 'RefusedForSafety'): Finding {
-  return { severity: 'failure', type, message, advice };
-}
-
-function warning(message: string, advice: string): Finding {
-  return { severity: 'warning', type: 'RestoreFailed', message, advice };
 }

@@ -1,3 +1,4 @@
+import type { PathList } from '../backup/part.ts';
 import type { LeftOut } from '../files/archiveGuard.ts';
 import type { ArchiveTotals } from '../files/listArchive.ts';
 import type { TarProgram } from '../files/tarProgram.ts';
@@ -14,8 +15,11 @@ import type { Difference, PassedOver, RestoreCopy } from './run.ts';
  * killed at any instant. Answers are plain data: they may pass through histories.
  */
 
-/** `beside`: a new directory `<path>_restored_<id>`. `in-place`: what is there now is kept as `<path>_before_<id>`. */
-export type TreeMode = 'beside' | 'in-place';
+/**
+ * `new`: a new directory at the path itself, where nothing may be. `beside`: a new directory `<path>_restored_<id>`.
+ * `in-place`: what is there now is kept as `<path>_before_<id>`.
+ */
+export type TreeMode = 'new' | 'beside' | 'in-place';
 
 /** Where a tree goes. The same for every step of one restore. */
 export interface TreePlace {
@@ -67,7 +71,7 @@ export interface PlannedTree extends TreePlace {
   readonly exclude?: readonly string[] | undefined;
 }
 
-export interface PlanTreesOptions extends Pick<TreeExtent, 'tar' | 'owners'> {
+export interface PlanTreesOptions extends Pick<TreeExtent, 'tar' | 'owners' | 'outsideLinks'> {
   readonly manifest: Manifest;
   readonly trees: readonly PlannedTree[];
   readonly ownDirectories?: readonly OwnDirectory[] | undefined;
@@ -134,7 +138,7 @@ export interface TreeComparison {
   readonly equal: boolean;
   /**
    * At most `DIFFERENCES_SHOWN`, `differenceCount` is exact. `object` is the path within the tree; `what` is one of
-   * `presence`, `kind`, `contents`, `mode`, `owner`, `time`, `target`.
+   * `presence`, `kind`, `contents`, `mode`, `owner`, `time`, `target`, `ACL`, `default ACL`, `attribute <name>`.
    */
   readonly differences: readonly Difference[];
   readonly differenceCount: number;
@@ -144,13 +148,21 @@ export interface TreeComparison {
     /** Of file contents, apparent size. */
     readonly bytes: number;
   };
-  /** What the backup itself could not keep as it was, by the manifest: sentences. */
+  /** Extended attributes and ACLs that the backup has and that could not be kept here; empty where all came back. */
+  readonly lost: readonly LostAttributes[];
+  /** What the backup itself could not keep as it was, by the manifest, and what else is to be known: sentences. */
   readonly notices: readonly string[];
   /** The copy it was held against. */
   readonly backend: string;
   readonly passedOver: readonly PassedOver[];
   /** Milliseconds. */
   readonly duration: number;
+}
+
+/** Attributes of a restored tree that did not come back, all for one reason. `paths`: `a/b: user.comment`, the first ones. */
+export interface LostAttributes extends PathList {
+  /** Follows on "because". */
+  readonly reason: string;
 }
 
 export interface PlacedTree {

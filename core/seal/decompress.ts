@@ -11,6 +11,8 @@ const decompressZstd = promisify(zstdDecompress);
 
 /** Bytes that cannot be compressed grow by 3 for every block of 128 KiB; this is more. */
 const FRAME_OVERHEAD_BYTES = 2 ** 16;
+/** More than the least chunk that zlib takes. */
+const SPARE_BYTES = 64;
 
 /**
  * Decompresses a stream of frames or members to its end, checking every checksum. Throws a plain Error for anything but
@@ -34,8 +36,9 @@ async function* decompressFrames(compressed: AsyncIterable<Buffer>): AsyncGenera
     }
     const original = await decompressZstd(bytes, {
       maxOutputLength: MAXIMUM_FRAME_BYTES,
-      // The size is only claimed, so it sizes a buffer but is not believed.
-      chunkSize: Math.max(64, originalBytes ?? MAXIMUM_FRAME_BYTES),
+      // The size is only claimed, so it sizes a buffer but is not believed. One that is filled to its last byte makes
+      // zlib allocate a second one of the same size, to find nothing more to put there.
+      chunkSize: (originalBytes ?? MAXIMUM_FRAME_BYTES) + SPARE_BYTES,
     });
     spare.push(room);
     return original;

@@ -25,7 +25,7 @@ export interface CredentialSource {
 export function credentialSource(backend: string, settings: S3BackendSettings): CredentialSource {
   const given = givenIdentity(backend, settings);
   const names = settings.credentialNames;
-  if (given === undefined) return { ...chainSource(), names };
+  if (given === undefined) return { ...chainSource(settings.credentialProfile), names };
   const { renewCredentials } = settings;
   const renew = renewCredentials && (async () => identityOf(await renewCredentials()));
   return { ...sourceOf(async () => given, renew), names };
@@ -45,15 +45,17 @@ export function mayBeCredentials(error: unknown): boolean {
 type Find = (options?: Record<string, unknown>) => Promise<AwsCredentialIdentity | undefined>;
 
 /**
- * The SDK's default chain. It renews by itself what says when it expires; a profile file that somebody rewrites says nothing,
+ * The SDK's default chain, of the profile where one is named. It renews by itself what says when it expires; a profile file that somebody rewrites says nothing,
  * so the chain is walked anew after a refusal.
  */
-function chainSource(): CredentialSource {
-  let chain = defaultProvider({ ignoreCache: true });
+function chainSource(profile?: string): CredentialSource {
+  const newChain = () =>
+    defaultProvider({ ignoreCache: true, ...(profile !== undefined && { profile, logger: SILENT }) });
+  let chain = newChain();
   return sourceOf(
     (options) => chain(options),
     async (options) => {
-      const fresh = defaultProvider({ ignoreCache: true });
+      const fresh = newChain();
       const found = await fresh(options);
       chain = fresh;
       return found;
@@ -61,6 +63,10 @@ function chainSource(): CredentialSource {
     true,
   );
 }
+
+/** The SDK would warn on the console that a named profile comes before the variables: that is why it is named. */
+const nothing = () => undefined;
+const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 function sourceOf(find: Find, findOthers: Find | undefined, asksEachTime = false): CredentialSource {
   let current: AwsCredentialIdentity | undefined;

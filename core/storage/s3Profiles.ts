@@ -11,6 +11,8 @@ export interface S3Credentials {
 
 /** An S3 backend's configuration with its secrets' values in place of their references. */
 export interface S3BackendSettings extends Omit<S3BackendConfiguration, keyof S3Credentials>, S3Credentials {
+  /** Whose credentials, by the files that all AWS tools share (`~/.aws`). Unset: the SDK's default chain, where no keys are given. */
+  readonly credentialProfile?: string | undefined;
   /** Reads the secrets again, where they can have changed since. */
   readonly renewCredentials?: (() => Promise<S3Credentials>) | undefined;
   /** Where access key id and secret are set, for hints. Unset: in the configuration of the backend. */

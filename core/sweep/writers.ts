@@ -10,6 +10,7 @@ export const WRITING_WORKFLOWS: readonly string[] = ['backup', 'heal'];
 export const READING_WORKFLOWS: readonly string[] = [
   'drill',
   'recordBackup',
+  'recordRecovery',
   'restore',
   'scan',
   'sourceLock',

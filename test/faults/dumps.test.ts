@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isRunning } from '../../core/tools/server.ts';
+import { isRunning } from '../../core/process/runningProcess.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { descendantsOf, haltDumps, until } from '../support/processes.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { createApplication, type Application } from '../support/application.ts';
 import type { Scope } from '../support/directories.ts';
-import { isRunning } from '../../core/tools/server.ts';
+import { isRunning } from '../../core/process/runningProcess.ts';
 import { descendantsOf, haltDumps, until } from '../support/processes.ts';
 import { attemptsOf, beginBackup, stepsOf, type BegunBackup } from '../support/runs.ts';
 import { startS3Proxy, type Fault, type S3Proxy, type WireRequest } from '../support/s3Proxy.ts';

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, test } from 'node:test';
 import { Client, DatabaseError } from 'pg';
 import { codeOf, messageOf } from '../../core/errors.ts';
-import type { RestoreResult } from '../../core/restore/flow.ts';
 import type { SweepResult } from '../../core/sweep/run.ts';
 import { onServer } from '../core/restore/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
@@ -16,6 +15,7 @@ import {
   databasesOf,
   dropRestored,
   restore,
+  resultOf,
   ROWS,
   startRestore,
 } from '../support/restores.ts';
@@ -179,17 +179,6 @@ async function seen(app: Application, workflowId: string, step: string): Promise
     },
     120_000,
   );
-}
-
-/** A failed run's result is its failure's detail. */
-async function resultOf(handle: Awaited<ReturnType<typeof startRestore>>): Promise<RestoreResult> {
-  try {
-    return (await handle.result()) as RestoreResult;
-  } catch (error) {
-    const cause = (error as { cause?: { details?: RestoreResult[] } }).cause;
-    if (!cause?.details?.[0]) throw error;
-    return cause.details[0];
-  }
 }
 
 /** Connects to the database in place without a pause, and notes whenever there is neither of the two. */

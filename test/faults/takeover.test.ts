@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupProgress, BackupResult } from '../../core/backup/run.ts';
-import { isRunning } from '../../core/tools/server.ts';
+import { isRunning } from '../../core/process/runningProcess.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
 import { testScope } from '../support/fileScope.ts';
 import { descendantsOf, haltDumps, until } from '../support/processes.ts';

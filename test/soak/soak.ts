@@ -1,26 +1,26 @@
 import assert from 'node:assert/strict';
-import { differences } from '../../client/demo/databaseContents.ts';
 import { messageOf } from '../../core/errors.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import { beginBackup } from '../support/runs.ts';
-import { restoreDatabase, strays, type StoreName } from '../support/soundness.ts';
+import { strays } from '../support/soundness.ts';
 import { superviseWorker, type SupervisedWorker } from '../support/supervisedWorker.ts';
-import { contentsOf, prepareGround, type Ground } from './ground.ts';
+import { prepareGround, type Ground } from './ground.ts';
 import { killAtRandom, type Kill } from './killer.ts';
 import type { SoakOptions } from './options.ts';
 import { seededRandom } from './random.ts';
+import { describeRestore, drawRestore, restoreAndCompare, type RestoreDraw, type RestoreReport } from './restoring.ts';
 import { withScope, type Scope } from './scope.ts';
 
 interface RunReport {
   readonly kills: readonly Kill[];
-  /** Milliseconds. */
+  /** Milliseconds of the backup. */
   readonly duration: number;
+  /** Missing where it could not be restored. */
+  readonly restoring: RestoreReport | undefined;
   readonly breaches: readonly string[];
 }
 
-const BACKENDS: readonly StoreName[] = ['far', 'near', 'local'];
-
-/** Backups under kills until there were as many as wanted. Gives everything that was not as promised. */
+/** Backups and restores of them under kills until there were as many as wanted. Gives everything that was not as promised. */
 export async function soak(options: SoakOptions, say: (line: string) => void): Promise<string[]> {
   return withScope((scope) => soakOn(scope, options, say));
 }
@@ -34,17 +34,17 @@ async function soakOn(scope: Scope, options: SoakOptions, say: (line: string) =>
   );
   const random = seededRandom(options.seed);
   const reports: RunReport[] = [];
-  const killed = () => reports.reduce((sum, { kills }) => sum + kills.length, 0);
+  const killed = () => reports.reduce((sum, report) => sum + killsOf(report).length, 0);
 
   // The first run is left alone: what it takes is what kills are held against.
   for (let run = 0; run === 0 || killed() < options.kills; run += 1) {
     const wanted = 1 + Math.floor(random() * options.killsPerRun);
     const kills = run === 0 ? 0 : Math.min(wanted, options.kills - killed());
-    const backend = BACKENDS[Math.floor(random() * BACKENDS.length)] ?? 'far';
+    const draw = drawRestore(random, run === 0 ? 0 : 1);
     const undisturbed = shortest(reports);
-    const report = await withScope((own) => disturbedRun(own, ground, worker, { kills, random, backend, undisturbed }));
+    const report = await withScope((own) => disturbedRun(own, ground, worker, { kills, random, draw, undisturbed }));
     reports.push(report);
-    say(describeRun(run, report, backend, killed()));
+    say(describeRun(run, report, draw, killed()));
   }
   say(describeCost(reports));
   return reports.flatMap(({ breaches }, run) => breaches.map((breach) => `run ${run}: ${breach}`));
@@ -55,15 +55,15 @@ interface Disturbance {
   /** Milliseconds that a run takes without any. */
   readonly undisturbed: number;
   readonly random: () => number;
-  /** The backend that is restored from afterwards. */
-  readonly backend: StoreName;
+  /** How it is restored afterwards. */
+  readonly draw: RestoreDraw;
 }
 
 async function disturbedRun(
   scope: Scope,
   ground: Ground,
   worker: SupervisedWorker,
-  { kills, random, backend, undisturbed }: Disturbance,
+  { kills, random, draw, undisturbed }: Disturbance,
 ): Promise<RunReport> {
   const { app } = ground;
   const begun = Date.now();
@@ -74,6 +74,7 @@ async function disturbedRun(
   const duration = Date.now() - begun;
   const done = await killing;
   const breaches: string[] = [];
+  let restoring: RestoreReport | undefined;
   const expect = async (what: string, check: () => Promise<void>) => {
     await check().catch((error: unknown) => breaches.push(`${what} (${workflowId}): ${messageOf(error)}`));
   };
@@ -86,23 +87,27 @@ async function disturbedRun(
       const { code, stderr } = await app.holdfast('verify', result.id);
       assert.equal(code, 0, stderr);
     });
-    await expect(`restored from ${backend}`, async () => {
-      const restored = await restoreDatabase(scope, app, result.id, backend);
-      assert.deepEqual(differences(ground.contents, await contentsOf(restored)), []);
+    await expect(describeRestore(draw), async () => {
+      restoring = await restoreAndCompare(scope, ground, worker, { id: result.id, draw, undisturbed, random });
     });
   }
   // Else the disk would fill with what has been proven already.
   for (const store of Object.values(app.stores)) await store.remove(`shop/manual/${result.id}/`);
-  return { kills: done, duration, breaches };
+  return { kills: done, duration, breaches, restoring };
 }
 
-function describeRun(run: number, { kills, duration, breaches }: RunReport, backend: string, killed: number): string {
-  const instants = kills.map(
+function killsOf({ kills, restoring }: RunReport): readonly Kill[] {
+  return [...kills, ...(restoring?.kills ?? [])];
+}
+
+function describeRun(run: number, report: RunReport, draw: RestoreDraw, killed: number): string {
+  const { duration, restoring, breaches } = report;
+  const instants = killsOf(report).map(
     ({ at, during }) => `${(at / 1_000).toFixed(1)} s (${during.join(', ') || 'between steps'})`,
   );
   return [
-    `run ${run}: ${breaches.length === 0 ? `verified, restored from ${backend}` : 'BREACH'} in ${formatDuration(duration)}`,
-    kills.length === 0 ? 'undisturbed' : `killed at ${instants.join(', ')}; ${killed} kills so far`,
+    `run ${run}: ${breaches.length === 0 ? 'verified' : 'BREACH'} in ${formatDuration(duration)}, ${describeRestore(draw)} in ${formatDuration(restoring?.duration ?? 0)}`,
+    instants.length === 0 ? 'undisturbed' : `killed at ${instants.join(', ')}; ${killed} kills so far`,
     ...breaches,
   ].join('; ');
 }

@@ -33,6 +33,17 @@ export async function startRestore(app: Application, input: RestoreInput): Promi
   return workflow.start('restore', { workflowId, taskQueue: app.settings.temporal.taskQueue, args: [input] });
 }
 
+/** What a restore answers; a failed run's result is its failure's detail. */
+export async function resultOf(handle: WorkflowHandle): Promise<RestoreResult> {
+  try {
+    return (await handle.result()) as RestoreResult;
+  } catch (error) {
+    const cause = (error as { cause?: { details?: RestoreResult[] } }).cause;
+    if (!cause?.details?.[0]) throw error;
+    return cause.details[0];
+  }
+}
+
 export async function untilPhase(handle: WorkflowHandle, phase: RestoreProgress['phase']): Promise<RestoreProgress> {
   return until(`the phase ${phase}`, async () => {
     const progress = await handle.query<RestoreProgress>('progress');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort } from '../../core/tools/freePort.ts';
-import { isRunning } from '../../core/tools/server.ts';
+import { isRunning } from '../../core/process/runningProcess.ts';
 import { testServersFromEnvironment } from '../support/addresses.ts';
 import { createApplication } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';

@@ -148,12 +148,16 @@ test('[28] what of a tree is left out makes the restore degraded, and it says wh
   const { code, document } = await restore(app, 'latest', ...args);
   assert.equal(code, 3, JSON.stringify(document));
   assert.equal(document.state, 'degraded');
+  const planned = (plan: typeof document.plan) => plan?.findings.map(({ message }) => message).join('\n') ?? '';
+  assert.match(planned(document.plan), /1 symbolic links of media lead out of it and will be left out: host/);
+  assert.match(planned(document.plan), /1 FIFOs and devices of media will be left out: pipe/);
   const told = document.trees.flatMap(describeTree).join('\n');
   assert.match(told, /equal to the backup but for 2 entries that are left out/);
-  assert.match(told, /NOT restored: 1 symbolic links .*: host\. `holdfast restore --outside-links` restores them too/);
+  assert.match(told, /NOT restored: 1 symbolic links .*: host\. `--outside-links` restores them too/);
   assert.match(told, /NOT restored: 1 FIFOs and devices: pipe\. Make them by hand/);
   const withLinks = await restore(app, document.plan?.backup.id ?? '', ...args, '--outside-links');
   assert.equal(withLinks.code, 3, JSON.stringify(withLinks.document));
+  assert.doesNotMatch(planned(withLinks.document.plan), /symbolic links/);
   assert.equal(await readlink(join(app.trees.media, 'host')), '/etc/hostname');
 });
 

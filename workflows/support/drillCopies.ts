@@ -15,7 +15,7 @@ import { problemOf } from './problem.ts';
 
 /**
  * Verifies copies to the depth `restored`: a drill of each, one after the other, for they share a scratch database. Each
- * drill tells the catalog by itself; answers what it was not told.
+ * drill tells the catalog by itself; answers what it was not told yet.
  */
 export async function drillCopies(
   location: BackupLocation,
@@ -27,7 +27,8 @@ export async function drillCopies(
     const begun = Date.now();
     const result = await drillCopy(location, backend);
     take(verdictOf(result, backend, Date.now() - begun));
-    if (result.catalog === 'untold') untold.push(...result.warnings);
+    if (result.catalog === 'pending')
+      untold.push(`The catalog cannot be reached; it is told of the drill on ${backend} as soon as it can.`);
   }
   return untold;
 }

@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import { describeDifference } from '../../core/drill/differences.ts';
+import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import type { DrillAssignment, DrillProgress, DrillResult, PastDrill } from '../../core/drill/run.ts';
 
 /** A drill's story for the Web UI, in the Markdown that its current details show. */
@@ -26,7 +27,7 @@ export function describeDrill(progress: DrillProgress, assignment?: DrillAssignm
   return lines.join('\n');
 }
 
-function describeEnd({ recovery, problem, parts, warnings, leftBehind }: DrillResult): string[] {
+function describeEnd({ recovery, problem, parts, warnings, leftBehind, catalog }: DrillResult): string[] {
   const differences = parts.flatMap((part) => part.differences.map(describeDifference));
   return [
     ...(recovery === undefined ? [] : [`Time to recover: **${formatDuration(recovery)}**`, '']),
@@ -34,6 +35,7 @@ function describeEnd({ recovery, problem, parts, warnings, leftBehind }: DrillRe
     ...differences.map((text) => `- ${inline(text)}`),
     ...leftBehind.map((text) => `- ${inline(text)}`),
     ...warnings.map((text) => `- ${inline(text)}`),
+    ...(catalog === 'pending' ? [`- ${CATALOG_PENDING}`] : []),
     '',
   ];
 }

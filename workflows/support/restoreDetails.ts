@@ -1,3 +1,4 @@
+import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
@@ -28,6 +29,7 @@ export function describeRestore(progress: RestoreProgress, end?: RestoreResult):
     ...(plan ? planLines(plan) : []),
     ...(end ? endLines(end) : []),
     ...(end?.warnings ?? progress.warnings).map((warning) => `- ${inCell(warning)}`),
+    ...(end?.catalog === 'pending' ? [`- ${CATALOG_PENDING}`] : []),
   ].join('\n');
 }
 

@@ -1,7 +1,7 @@
 import type { RestoringProgress, StepProblem } from '../../core/backup/run.ts';
 import type { RestoreRecord } from '../../core/catalog/restores.ts';
 import type { LockHolder } from '../../core/lockHolder.ts';
-import { countLeftOut } from '../../core/restore/describeTrees.ts';
+import { isWhole } from '../../core/restore/describeTrees.ts';
 import { partsOf } from '../../core/restore/flow.ts';
 import type {
   Abortion,
@@ -177,7 +177,7 @@ function uniquely(passedOver: readonly PassedOver[]): PassedOver[] {
 }
 
 function stateOf({ input, plan, swapped, undone, done, checks, trees, problem }: RestoreRun): RestoreState {
-  const whole = [...trees.values()].every(({ restored }) => restored === undefined || countLeftOut(restored) === 0);
+  const whole = [...trees.values()].every(({ restored, comparison }) => !restored || isWhole(restored, comparison));
   const asWished = checks.every(({ passed }) => passed) && (plan?.newer ?? []).length === 0;
   if (done) return whole && asWished ? 'restored' : 'degraded';
   // It could not be taken back.

@@ -31,9 +31,3 @@ export const { restoreDatabase, reconcileDatabase, checkDatabase } = proxyActivi
 /** What takes a moment and has to be done to its end. */
 export const { createRoles, releaseDatabase, swapDatabases, undoSwap, dropUnfinished, dropDead } =
   proxyActivities<RestoreSteps>(short);
-
-/** Tried for a few seconds: a catalog that is away must not hold up what is restored. */
-export const { recordRestore } = proxyActivities<RestoreSteps>({
-  startToCloseTimeout: '20s',
-  retry: { initialInterval: '1s', maximumAttempts: 3 },
-});

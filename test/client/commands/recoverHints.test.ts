@@ -16,16 +16,7 @@ import { run, serverUrl, storedShop } from './recovering.ts';
 test('a hint for a password or an access key names where it was looked for', async (context) => {
   const { home, storage, target, manifest } = await storedShop(context);
   const to = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
-  const bucket = [
-    '--s3-bucket',
-    'none',
-    '--key',
-    join(home, 'ops.key'),
-    '--tree',
-    'media',
-    '--into',
-    join(home, 'new'),
-  ];
+  const bucket = ['--s3-bucket', 'none', '--key', join(home, 'ops.key'), '--into', `media=${join(home, 'new')}`];
   const { endpoint = '', region = '' } = s3Settings(await createBucket(context));
   const file = join(home, 'password-file');
   await writeFile(file, '*:*:*:*:wrong\n', { mode: 0o644 });
@@ -53,7 +44,7 @@ test('a hint for a password or an access key names where it was looked for', asy
 test('[23] a key of the wrong kind is refused with the kind that is wanted', async (context) => {
   const { home, copies, manifest } = await storedShop(context);
   const publicHalf = join(home, 'sign.pub.pem');
-  const into = ['--local', copies, '--tree', 'media', '--into', join(home, 'new')];
+  const into = ['--local', copies, '--into', `media=${join(home, 'new')}`];
   for (const [keys, wanted] of [
     [['--key', join(home, 'sign.pem')], /hint: --key wants the raw AES key, or the RSA private key/],
     [['--key', publicHalf], /hint: --key wants/],
@@ -79,7 +70,7 @@ test('a file system without inodes is told once, with what to do', { skip: noMou
   const small = join(home, 'small');
   shell(home, `mkdir small; mount -t tmpfs -o nr_inodes=30 tmpfs small`);
   try {
-    const { code, stderr } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(small, 'new')]);
+    const { code, stderr } = await run(home, [id, ...storage, '--into', `media=${join(small, 'new')}`]);
     assert.equal(code, 1, stderr);
     assert.equal(stderr.match(/No space left/g)?.length, 1, stderr);
     assert.match(stderr, /hint: Make room there.*inodes/);

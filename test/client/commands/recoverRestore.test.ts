@@ -4,13 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Recovery } from '../../../client/recoverRestore.ts';
+import type { Recovery } from '../../../client/recover/recover.ts';
 import type { ErrorReport } from '../../../client/terminal.ts';
 import { manifestKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { openS3Backend } from '../../../core/storage/s3.ts';
-import { fingerprint, shell } from '../../core/files/trees.ts';
+import { archiveTree, fingerprint, python, requiredTar, shell, treeConfiguration } from '../../core/files/trees.ts';
 import { runProgram, runSql } from '../../core/postgres/support.ts';
 import { onServer } from '../../core/restore/support.ts';
 import { archiveDirectory, storeBackup, type PlainPart } from '../../core/repository/storedBackup.ts';
@@ -39,10 +39,8 @@ test('[25] a database and a tree come back with a storage and a key alone', asyn
       serverUrl(),
       '--target',
       target.name,
-      '--tree',
-      'media',
       '--into',
-      into,
+      `media=${into}`,
     ],
     { PGPASSWORD: testPostgres().password },
   );
@@ -51,12 +49,12 @@ test('[25] a database and a tree come back with a storage and a key alone', asyn
   assert.deepEqual([recovery.state, recovery.backup], ['restored', manifest.id]);
   assert.equal(recovery.database?.reconciliation.equal, true);
   assert.equal(recovery.database.reconciliation.compared.rows, '8000');
-  assert.equal(recovery.tree?.comparison.equal, true);
+  assert.equal(recovery.trees[0]?.comparison.equal, true);
   assert.equal(await countOf(target, 'orders'), '5000');
   assert.equal(fingerprint(into), fingerprint(tree));
   const left = (await readdir(home)).filter((name) => name !== '.cache').toSorted();
   assert.deepEqual(left, ['ops.key', 'sign.pem', 'sign.pub.pem', 'srv']);
-  const again = await run(home, [manifest.id, ...storage, '--tree', 'media', '--into', into]);
+  const again = await run(home, [manifest.id, ...storage, '--into', `media=${into}`]);
   assert.equal(again.code, 4, again.stderr);
   assert.match(again.stderr, /srv exists already/);
 });
@@ -96,7 +94,7 @@ test('[25] one table from a bucket, the password from libpq’s file, is told fo
     },
   );
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /Database \S+ in .*, equal to what was dumped: 1 tables?, 3000 rows/);
+  assert.match(stdout, /Database \S+ from s3:\S+ in .*, equal to what was dumped: 1 tables?, 3000 rows/);
   assert.match(stderr, /SIGNATURES ARE NOT CHECKED/);
   assert.equal(await countOf(target, 'customers'), '3000');
 });
@@ -108,20 +106,16 @@ test('[26] what stands in the way is refused before anything is made, with its e
   const { password } = testPostgres();
   const before = await onServer('select datname from pg_database where datname !~ $$^test_$$ order by 1');
   const server = ['--database-url', serverUrl()];
-  const into = ['--tree', 'media', '--into', join(home, 'new')];
+  const into = ['--into', `media=${join(home, 'new')}`];
   const cases: (readonly [readonly string[], number, RegExp])[] = [
     [[manifest.id], 2, /not said what to restore/],
-    [[manifest.id, '--tree', 'media'], 2, /--tree and --into belong together/],
-    [[manifest.id, '--tree', 'logs', '--into', join(home, 'new')], 2, /no logs/],
-    [[manifest.id, '--tree', 'database', '--into', join(home, 'new')], 2, /no file tree/],
-    [[manifest.id, '--tree', 'media', '--into', join(home, 'a/b')], 2, /a does not exist/],
+    [[manifest.id, '--files', 'media'], 2, /not said where the file trees are to stand/],
+    [[manifest.id, '--into', `logs=${join(home, 'new')}`], 2, /no logs/],
+    [[manifest.id, '--into', `database=${join(home, 'new')}`], 2, /no file tree/],
+    [[manifest.id, '--into', `media=${join(home, 'a/b')}`], 2, /a does not exist/],
     [['20991231T235959Z-zzzzzz', ...into], 2, /20991231T235959Z-zzzzzz/],
-    [[manifest.id, '--tree', 'media', '--into', join(copies, 'new')], 4, /storage in \S+ and the tree in .* not apart/],
-    [
-      [manifest.id, '--tree', 'media', '--into', join(home, 'link/new')],
-      4,
-      /storage in \S+ and the tree in .* not apart/,
-    ],
+    [[manifest.id, '--into', `media=${join(copies, 'new')}`], 4, /storage in \S+ and the tree in .* not apart/],
+    [[manifest.id, '--into', `media=${join(home, 'link/new')}`], 4, /storage in \S+ and the tree in .* not apart/],
     [['latest', ...into], 2, /of which source/],
     [['latest', '--source', 'shop', '--before', '2001-01-01T00:00:00Z', ...into], 2, /before 2001/],
     [[manifest.id, '--source', 'other', ...into], 2, /of source shop, not other/],
@@ -168,7 +162,7 @@ test('[7] missing roles are named, and created where that is asked for', async (
 test('[23] [24] a wrong key and a forged manifest restore nothing', async (context) => {
   const { home, copies, storage, manifest } = await storedShop(context);
   await writeFile(join(home, 'other.key'), randomBytes(32));
-  const into = ['--tree', 'media', '--into', join(home, 'new')];
+  const into = ['--into', `media=${join(home, 'new')}`];
   const wrong = await run(home, [manifest.id, '--local', copies, '--key', join(home, 'other.key'), ...into]);
   assert.equal(wrong.code, 1, wrong.stderr);
   assert.match(wrong.stderr, /aes256-/);
@@ -186,13 +180,13 @@ test('[24] the newest that cannot be trusted is told before the older one that i
   const newest = await storeBackup([backend], keys, plain, { id: '20261122T020000Z-7f3k9q' });
   const key = join(copies, manifestKey(locationOf(newest)));
   await writeFile(key, (await readFile(key, 'utf8')).replace('"kind":"full"', '"kind":"logs"'));
-  const latest = ['latest', '--source', 'shop', ...storage, '--tree', 'media', '--into'];
-  const { code, stdout, stderr } = await run(home, [...latest, join(home, 'new')]);
+  const latest = ['latest', '--source', 'shop', ...storage, '--into'];
+  const { code, stdout, stderr } = await run(home, [...latest, `media=${join(home, 'new')}`]);
   assert.equal(code, 3, stderr);
-  const told = new RegExp(`BACKUP ${manifest.id} MAY NOT BE THE NEWEST: storage: shop/\\S+${newest.id}`);
+  const told = new RegExp(`BACKUP ${manifest.id} MAY NOT BE THE NEWEST: ${copies}: shop/\\S+${newest.id}`);
   assert.match(stdout.split('\n')[0] ?? '', told);
   assert.match(stderr, told);
-  const json = await run(home, [...latest, join(home, 'other'), '--json']);
+  const json = await run(home, [...latest, `media=${join(home, 'other')}`, '--json']);
   const recovery = JSON.parse(json.stdout) as Recovery & { state: string };
   assert.deepEqual([json.code, recovery.state, recovery.newer.length], [3, 'degraded', 1]);
 });
@@ -204,9 +198,26 @@ test('what of a tree is left out makes it degraded', async (context) => {
   const backend = openLocalBackend('storage', { type: 'local', path: copies });
   const parts: PlainPart[] = [{ part: 'media', format: 'tar', ...(await archiveDirectory(tree)) }];
   const { id } = await storeBackup([backend], keys, parts, { id: '20261122T020000Z-7f3k9q' });
-  const { code, stdout } = await run(home, [id, ...storage, '--tree', 'media', '--into', join(home, 'new')]);
+  const { code, stdout } = await run(home, [id, ...storage, '--into', `media=${join(home, 'new')}`]);
   assert.equal(code, 3, stdout);
   assert.match(stdout, /outside/);
+});
+
+test('an extended attribute that cannot be kept here makes it degraded', async (context) => {
+  const { home, keys, copies, storage } = await storedShop(context);
+  const tree = await temporaryDirectory(context);
+  python(tree, `import os\nopen('file', 'w').close()\nos.setxattr('file', 'user.kept', b'value')`);
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const { archive, report } = await archiveTree(treeConfiguration(tree), { tar: await requiredTar() });
+  const parts = [{ part: 'media', format: 'tar', bytes: archive, tree: structuredClone(report) as PlainPart['tree'] }];
+  const { id } = await storeBackup([backend], keys, parts as PlainPart[], { id: '20261122T020000Z-7f3k9q' });
+  const restore = (into: string, environment = {}) =>
+    run(home, [id, ...storage, '--files', 'media', '--into', join(home, into)], environment);
+  const { code, stdout, stderr } = await restore('without', { PATH: home });
+  assert.equal(code, 3, stdout + stderr);
+  assert.match(stdout, /NOT restored: 1 extended attributes and ACLs, because no GNU tar .*: file: user\.kept/);
+  const whole = await restore('with');
+  assert.equal(whole.code, 0, whole.stdout);
 });
 
 /** An index whose function waits, but not where it was made. */
@@ -227,7 +238,7 @@ test('[27] [38] Ctrl-C in the middle drops what is unfinished; no argument of an
   const { password } = testPostgres();
   await writeFile(join(home, 'password'), `${password}\n`, { mode: 0o600 });
   const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
-  const tree = ['--tree', 'media', '--into', join(home, 'new')];
+  const tree = ['--into', `media=${join(home, 'new')}`];
   const { child, ended } = start(home, [...args, ...tree, '--password-file', join(home, 'password')]);
   await untilIndexed(target.name);
   const programs = await descendantsOf(child.pid ?? 0);
@@ -245,7 +256,7 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   const { home, copies, keys, storage, target, tree, manifest } = await storedShop(context, WAITING);
   const environment = { PGPASSWORD: testPostgres().password };
   const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
-  const files = ['--tree', 'media', '--into', join(home, 'new')];
+  const files = ['--into', `media=${join(home, 'new')}`];
   const killed = start(home, [...args, ...files], environment);
   await untilIndexed(target.name);
   await killHard(killed.child);
@@ -275,7 +286,7 @@ test('[27] the same recovery at once is refused, and does not touch the one that
   const { home, storage, target, manifest, tree } = await storedShop(context, WAITING);
   const environment = { PGPASSWORD: testPostgres().password };
   const into = join(home, 'new');
-  const files = [manifest.id, ...storage, '--tree', 'media', '--into', into];
+  const files = [manifest.id, ...storage, '--into', `media=${into}`];
   const database = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
   const first = start(home, [...files, ...database.slice(1)], environment);
   await untilIndexed(target.name);

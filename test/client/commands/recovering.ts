@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext } from 'node:test';
 import { openLocalBackend } from '../../../core/storage/local.ts';
@@ -47,10 +47,15 @@ export interface Ended {
 }
 
 /** A process of its own in an empty directory, with nothing in its environment but what is given. */
-export function start(home: string, args: readonly string[], environment: Record<string, string> = {}) {
+export function start(
+  home: string,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  command: 'restore' | 'extract' | 'list' = 'restore',
+) {
   const child = spawn(
     process.execPath,
-    [new URL('../../../client/bin.js', import.meta.url).pathname, 'recover', 'restore', ...args],
+    [new URL('../../../client/bin.js', import.meta.url).pathname, 'recover', command, ...args],
     { cwd: home, env: { PATH: `${testPostgres().binDirectory}:/usr/bin:/bin`, HOME: home, ...environment } },
   );
   let [stdout, stderr] = ['', ''];
@@ -69,4 +74,10 @@ export const run = (home: string, args: readonly string[], environment?: Record<
 export function serverUrl(): string {
   const { host, port, user } = testPostgres();
   return `postgresql://${encodeURIComponent(user)}@${encodeURIComponent(host)}:${port}/postgres`;
+}
+
+/** What lies in a directory beside what a test put there first, and the caches of node. */
+export async function newIn(home: string): Promise<string[]> {
+  const names = await readdir(home);
+  return names.filter((name) => !/^\.cache$|\.key$|\.pem$|^password/.test(name)).toSorted();
 }

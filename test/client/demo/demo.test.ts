@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import { HOLDFAST } from '../../../client/demo/holdfastCommand.ts';
 import { readProcess } from '../../../core/process/childProcess.ts';
-import { isRunning } from '../../../core/tools/server.ts';
+import { isRunning } from '../../../core/process/runningProcess.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { testServersFromEnvironment } from '../../support/addresses.ts';
 

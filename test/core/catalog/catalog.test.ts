@@ -113,6 +113,21 @@ test('lists are filtered and newest first, and the last verified backup is of th
   assert.equal(await lastVerified(catalog, 'shop', 'media'), undefined);
 });
 
+test('[20] what is told late of a copy does not take back what was seen of it since', async (t) => {
+  const catalog = await migratedCatalog(t);
+  const { id } = record();
+  await recordBackup(catalog, record());
+  const look = { backupId: id, backend: 'r2', depth: 'restored', durationMs: 5 } as const;
+  const stateOf = async () => (await findBackup(catalog, id)).copies[1]?.state;
+  await recordVerification(catalog, { ...look, outcome: 'passed', at: at(25), depth: 'stored' });
+  await recordVerification(catalog, { ...look, outcome: 'damaged', at: at(24) });
+  assert.equal(await stateOf(), 'verified');
+  assert.equal((await listVerifications(catalog, id)).length, 2);
+  await recordVerification(catalog, { ...look, outcome: 'failed', at: at(27) });
+  await recordVerification(catalog, { ...look, outcome: 'damaged', at: at(26) });
+  assert.equal(await stateOf(), 'damaged');
+});
+
 test('[20] a verification that finds a copy damaged makes the backup degraded, and failed when too few are left', async (t) => {
   const catalog = await migratedCatalog(t);
   const { id } = record();

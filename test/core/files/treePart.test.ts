@@ -40,11 +40,23 @@ for (const producer of ['GNU tar', 'node-tar'] as const) {
         vanished: noPaths,
         unreadable: noPaths,
         skipped: noPaths,
+        outsideLinks: noPaths,
+        specialFiles: noPaths,
       });
       const target = join(await temporaryDirectory(t), 'out');
       const { totals } = await extractArchive(Readable.from([archive]), target, { tar });
       assert.equal(totals.files, 3);
       assert.equal(fingerprint(target), fingerprint(directory));
+    });
+
+    test('links that lead out of it, FIFOs and devices are told by name', async (t) => {
+      const directory = await temporaryDirectory(t);
+      shell(directory, 'mkdir d; : > f; ln -s ../f d/in; ln -s ../../f d/out; ln -s /etc/passwd absolute; mkfifo pipe');
+      const { report } = await archiveTree(treeConfiguration(directory), { tar: chosen() });
+      assert.deepEqual(report.outsideLinks, { count: 2, paths: ['absolute', 'd/out'] });
+      // What no archive of node-tar's holds is among what was skipped.
+      const [special, skipped] = producer === 'GNU tar' ? [['pipe'], []] : [[], ['pipe']];
+      assert.deepEqual([report.specialFiles.paths, report.skipped.paths], [special, skipped]);
     });
 
     test('what restores work in is in no archive', async (t) => {

@@ -55,7 +55,7 @@ test('the newest backup of a source is chosen, or the newest that was whole befo
   // Begun before that time and sealed after it: what happened meanwhile may be in it.
   assert.equal(await before('2026-11-20T02:29:59Z'), DAY[1]);
   assert.equal((await choose({ backup: '20261121' })).manifest.tier, 'pre-restore');
-  assert.equal((await choose({ backup: DAY[0], source: 'shop', part: 'database' })).manifest.id, DAY[0]);
+  assert.equal((await choose({ backup: DAY[0], source: 'shop', parts: ['database'] })).manifest.id, DAY[0]);
 });
 
 test('what makes no sense is refused, naming what there is', async (context) => {
@@ -74,8 +74,8 @@ test('what makes no sense is refused, naming what there is', async (context) => 
   );
   await refused({ backup: '202611' }, /More than one backup begins with/, /2026/);
   await refused({ backup: DAY[0], source: 'other' }, /is of source shop, not other/, /shop/);
-  await refused({ backup: DAY[0], part: 'media' }, /has no media/, /database/);
-  await refused({ source: 'shop', part: 'media' }, /no backup of source shop with media/, /hold: .*database/);
+  await refused({ backup: DAY[0], parts: ['media'] }, /has no media/, /database/);
+  await refused({ source: 'shop', parts: ['media'] }, /no backup of source shop with media/, /hold: .*database/);
   await refused({ source: 'shpo' }, /no backup of source shpo$/, /backups of: (other, shop|shop, other)\./);
   await refused({ source: 'shop', before: 'yesterday' }, /yesterday is no time/, /2026/);
   await refused({ source: 'shop', before: '2020-01-01' }, /from before 2020-01-01/, new RegExp(DAY[0]));

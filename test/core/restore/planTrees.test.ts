@@ -8,7 +8,7 @@ import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import type { PlannedTree, PlanTreesOptions } from '../../../core/restore/trees.ts';
 import { temporaryDirectory, type Scope } from '../../support/directories.ts';
 import { lastFirst, mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
-import { requiredTar } from '../files/trees.ts';
+import { requiredTar, shell } from '../files/trees.ts';
 import { backUpTree, placeOf, type StoredTree } from './treeSupport.ts';
 
 let tar: TarProgram;
@@ -71,6 +71,36 @@ test('[26] what stands in the way of a tree is said before anything changes', as
   assert.match(await failuresOf(placeOf(path, { mode: 'beside' })), /media_restored_r1 exists already/);
   await symlink('sub', join(path, 'link'));
   assert.match(await failuresOf(placeOf(path, { paths: ['link/file'] })), /link is a symbolic link/);
+});
+
+test('a plan names what will be left out, before anybody approves it', async (context) => {
+  const { path } = await scene(context);
+  shell(
+    path,
+    'for each in 1 2 3 4 5 6 7 8 9 a b c; do ln -s /elsewhere link-$each; done; ln -s sub inside; mkfifo pipe',
+  );
+  const backup = await backUpTree(context, path, { tar });
+  const { failures, warnings } = await planOne(backup, placeOf(path));
+  assert.deepEqual(failures, []);
+  assert.match(warnings[0] ?? '', /^12 symbolic links of media lead out of it .*: link-1, .*link-a and 2 more$/);
+  assert.match(warnings[1] ?? '', /^1 FIFOs and devices of media will be left out: pipe$/);
+  assert.equal(warnings.length, 2);
+  const asked = await planOne(backup, placeOf(path), { outsideLinks: true });
+  assert.deepEqual(asked.warnings, [warnings[1]]);
+  // As many are left out as were told.
+  const { leftOut } = await restoreTree({ ...backup, tar, place: placeOf(path, { mode: 'beside' }) });
+  assert.deepEqual([leftOut.outsideLinks.count, leftOut.specialFiles.count], [12, 1]);
+});
+
+test('a plan of a backup that did not count them says so', async (context) => {
+  const { path } = await scene(context);
+  await symlink('/elsewhere', join(path, 'link'));
+  const backup = await backUpTree(context, path, { tar });
+  for (const { tree } of backup.manifest.parts) delete tree?.outsideLinks;
+  const { warnings } = await planOne(backup, placeOf(path));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? '', /does not tell whether it has any/);
+  assert.deepEqual((await planOne(backup, placeOf(path), { outsideLinks: true })).warnings, []);
 });
 
 test('[26] trees that lie in each other are not put in place at once', async (context) => {
@@ -152,4 +182,6 @@ test('what cannot be restored as it was is a warning', async (context) => {
   const { failures, warnings } = await planOne(backup, place, { tar: undefined, owners: false });
   assert.deepEqual(failures, []);
   assert.match(warnings.join('\n'), /belong to the user of this process[^]*no GNU tar[^]*excludes \(\*\.gz\)/);
+  const built = await planOne(backup, placeOf(path), { tar: { ...tar, acls: false } });
+  assert.match(built.warnings.join(), /built without ACLs: those of media are not restored/);
 });

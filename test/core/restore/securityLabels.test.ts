@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
 import { isHoldfastError } from '../../../core/errors.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
-import { findOnPath } from '../../../core/tools/programPath.ts';
-import { temporaryDirectory } from '../../support/directories.ts';
+import { buildPostgresLibrary } from '../../support/postgresLibrary.ts';
 import { createDatabase, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, runSql } from '../postgres/support.ts';
-import { backUp, databasesLike, newTarget, onServer, restore } from './support.ts';
+import { backUp, databasesLike, findingsOf, needing, newTarget, onServer, restore, serverMajor } from './support.ts';
 
 test('security labels come back where their provider is loaded', async (context) => {
   const provider = await buildProvider(context);
@@ -46,6 +42,37 @@ test('[7] where the provider is not loaded the restore fails, by the name of pro
   assert.deepEqual(await databasesLike(target.name), []);
 });
 
+test('[26] whether the provider will be there is known before anything changes, by what loads it', async (context) => {
+  const provider = await buildProvider(context);
+  if (provider === undefined) return;
+  const source = await createDatabase(context);
+  await labelled(source, provider);
+  await onServer(`alter database ${source.name} set session_preload_libraries = '$libdir/hstore', '${provider}'`);
+  // The server's own schemas are in no dump, nor are the labels of what is in them.
+  const other = await buildPostgresLibrary(context, await serverMajor(), OTHER_PROVIDER);
+  await runSql(source, `load '${other}'; security label for other on table pg_catalog.pg_class is 'x'`);
+  const backup = await backUp(context, source);
+  assert.deepEqual(backup.inventory.needs?.labelProviders, ['shop']);
+  assert.deepEqual(await findingsOf(backup), []);
+  const unset = needing(backup, {}, { settings: [] });
+  const [refused, ...others] = await findingsOf(unset);
+  assert.deepEqual(others, []);
+  assert.deepEqual([refused?.severity, refused?.type], ['failure', 'RefusedForSafety']);
+  assert.match(refused?.message ?? '', /labels are of provider "shop", which is not loaded on the server/);
+  assert.match(refused?.advice ?? '', /ALTER ROLE "postgres" SET session_preload_libraries/);
+  assert.deepEqual(await findingsOf(needing(unset, { extensionLibraries: [provider] })), []);
+  assert.deepEqual(await findingsOf(needing(unset, { labelProviders: [] })), []);
+  const odd = needing(backup, { labelProviders: [`"shop"; drop table '`] });
+  assert.ok(
+    (await findingsOf(odd))[0]?.message.includes(`provider ${'"'.repeat(3)}shop${'"'.repeat(2)}; drop table '"`),
+  );
+  await rm(provider);
+  assert.deepEqual(
+    (await findingsOf(backup)).map(({ severity }) => severity),
+    ['failure'],
+  );
+});
+
 async function labelled(source: TestDatabase, provider: string): Promise<void> {
   await onServer(`alter database ${source.name} set session_preload_libraries = '${provider}'`);
   await runSql(
@@ -67,32 +94,13 @@ async function labelsOf(database: TestDatabase): Promise<Record<string, unknown>
 
 /** No package ships a provider but sepgsql, which wants SELinux. This is the smallest there can be; it takes any label. */
 const PROVIDER = `
-  struct magic { int length, version, max_args, max_keys, name_length, float8_by_value; char abi[32]; };
-  static const struct magic data = { sizeof(struct magic), MAJOR * 100, 100, 32, 64, 1, "PostgreSQL" };
-  const void *Pg_magic_func(void) { return &data; }
   extern void register_label_provider(const char *name, void (*check)(const void *object, const char *label));
   static void take_any(const void *object, const char *label) {}
   void _PG_init(void) { register_label_provider("shop", take_any); }`;
 
+const OTHER_PROVIDER = PROVIDER.replace('"shop"', '"other"');
+
 /** Path of the provider's library. Skips the test where it cannot be built. */
 async function buildProvider(context: TestContext): Promise<string | undefined> {
-  const [server] = await onServer(`select current_setting('server_version_num')::int / 10000 as major`);
-  const major = Number(server?.major);
-  const obstacle = await obstacleTo(major);
-  if (obstacle !== undefined) {
-    context.skip(obstacle);
-    return undefined;
-  }
-  const directory = await temporaryDirectory(context, { reachable: true });
-  const [code, library] = [join(directory, 'provider.c'), join(directory, 'provider.so')];
-  await writeFile(code, PROVIDER);
-  await promisify(execFile)('gcc', ['-shared', '-fPIC', `-DMAJOR=${major}`, '-o', library, code]);
-  return library;
-}
-
-async function obstacleTo(major: number): Promise<string | undefined> {
-  // The block that a library is recognized by is another before 15 and from 18 on.
-  if (major < 15 || major > 17) return `the provider is written for servers 15 to 17, not ${major}`;
-  if (await findOnPath('gcc', process.env)) return undefined;
-  return 'a provider of security labels is built with gcc, which is not on this machine';
+  return buildPostgresLibrary(context, await serverMajor(), PROVIDER);
 }

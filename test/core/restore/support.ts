@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,11 +7,18 @@ import { Client } from 'pg';
 import { findClientPrograms } from '../../../core/postgres/clients.ts';
 import type { DatabaseAccess } from '../../../core/postgres/access.ts';
 import type { DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
-import type { Inventory } from '../../../core/postgres/inventorySchema.ts';
+import type { Inventory, ServerNeeds } from '../../../core/postgres/inventorySchema.ts';
+import type { Finding } from '../../../core/postgres/preflight.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
+import { preflightTarget } from '../../../core/restore/preflightTarget.ts';
 import { chooseRestorePrograms } from '../../../core/restore/restorePrograms.ts';
 import { restoreDatabase } from '../../../core/restore/restoreDatabase.ts';
-import type { RestoreCopy, RestoreDatabaseOptions, RestoredDatabase } from '../../../core/restore/run.ts';
+import type {
+  PreflightTargetOptions,
+  RestoreCopy,
+  RestoreDatabaseOptions,
+  RestoredDatabase,
+} from '../../../core/restore/run.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
@@ -99,6 +107,42 @@ export async function databasesLike(target: string): Promise<string[]> {
     `select datname from pg_database where datname = '${target}' or datname ~ '^holdfast_new_${own}' order by 1`,
   );
   return rows.map((row) => String(row.datname));
+}
+
+/** What the look at the server finds, but for its room. */
+export async function findingsOf(
+  backup: Pick<StoredDatabase, 'manifest' | 'inventory' | 'globals'>,
+  changes: Partial<PreflightTargetOptions> = {},
+): Promise<Finding[]> {
+  const { findings } = await preflightTarget({
+    manifest: backup.manifest,
+    description: backup,
+    server: maintenance(),
+    target: 'holdfast_test_nowhere',
+    ...changes,
+  });
+  return findings.filter(({ message }) => !/how much room/.test(message));
+}
+
+/** The backup of a database that needs something else. */
+export function needing(
+  backup: StoredDatabase,
+  changes: Partial<ServerNeeds>,
+  database: Partial<Inventory['database']> = {},
+): StoredDatabase {
+  const { needs } = backup.inventory;
+  assert.ok(needs);
+  const inventory = {
+    ...backup.inventory,
+    needs: { ...needs, ...changes },
+    database: { ...backup.inventory.database, ...database },
+  };
+  return { ...backup, inventory };
+}
+
+export async function serverMajor(): Promise<number> {
+  const [server] = await onServer(`select current_setting('server_version_num')::int / 10000 as major`);
+  return Number(server?.major);
 }
 
 export async function restore(

@@ -26,13 +26,8 @@ export async function backUpTree(
   const { archive, report } = await archiveTree(treeConfiguration(directory, { minimumFiles: 0 }), {
     tar: options.tar,
   });
-  const tree = { ...report, changed: listed(report.changed), vanished: listed(report.vanished) };
-  return storeArchive(
-    scope,
-    archive,
-    { ...tree, unreadable: listed(report.unreadable), skipped: listed(report.skipped) },
-    options.copies,
-  );
+  // Arrays that may be changed, as the manifest's schema has them.
+  return storeArchive(scope, archive, structuredClone(report) as PlainPart['tree'], options.copies);
 }
 
 /** Stores bytes as the tree `media` of a backup; `tree` unset: what they hold. */
@@ -57,10 +52,6 @@ async function reportOf(bytes: Buffer): Promise<NonNullable<PlainPart['tree']>> 
   const { files, directories, links, bytes: contents } = await listArchive(Readable.from([bytes]));
   const none = { count: 0, paths: [] };
   return { files, directories, links, bytes: contents, changed: none, vanished: none, unreadable: none, skipped: none };
-}
-
-function listed({ count, paths }: { readonly count: number; readonly paths: readonly string[] }) {
-  return { count, paths: [...paths] };
 }
 
 /** Changes one byte in the middle of a copy's only object. */

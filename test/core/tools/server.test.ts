@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isHoldfastError } from '../../../core/errors.ts';
-import { isRunning, startOf, startServer, stopServer, type ServerOptions } from '../../../core/tools/server.ts';
+import { isRunning, startOf } from '../../../core/process/runningProcess.ts';
+import { startServer, stopServer, type ServerOptions } from '../../../core/tools/server.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 
 function shellServer(directory: string, script: string, options: Partial<ServerOptions> = {}): ServerOptions {

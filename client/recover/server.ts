@@ -3,8 +3,8 @@ import { userInfo } from 'node:os';
 import path from 'node:path';
 import pgpass from 'pgpass';
 import { z } from 'zod';
-import { HoldfastError, messageOf } from '../core/errors.ts';
-import type { DatabaseAccess } from '../core/postgres/access.ts';
+import { HoldfastError, messageOf } from '../../core/errors.ts';
+import type { DatabaseAccess } from '../../core/postgres/access.ts';
 import type { ServerOptions } from './serverOptions.ts';
 
 /**

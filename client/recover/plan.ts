@@ -1,0 +1,127 @@
+import { hostname } from 'node:os';
+import { HoldfastError } from '../../core/errors.ts';
+import { findTar } from '../../core/files/tarProgram.ts';
+import { findClientPrograms, type ClientPrograms } from '../../core/postgres/clients.ts';
+import type { Finding } from '../../core/postgres/preflight.ts';
+import type { PlannedBackup, PlannedDatabase, PlannedFiles } from '../../core/restore/flow.ts';
+import { planTrees } from '../../core/restore/planTrees.ts';
+import { preflightTarget } from '../../core/restore/preflightTarget.ts';
+import { readDescription } from '../../core/restore/readDescription.ts';
+import { chooseRestorePrograms } from '../../core/restore/restorePrograms.ts';
+import type { ChosenBackup, DatabaseDescription, PassedOver } from '../../core/restore/run.ts';
+import { resolveTables } from '../../core/restore/selectTables.ts';
+import type { TreePlace } from '../../core/restore/trees.ts';
+import type { RecoveryMeans } from './means.ts';
+import type { DatabaseWish, RecoveryWish } from './wish.ts';
+
+/** What a recovery would do, in the words of the plan of a restore. */
+export interface RecoveryPlan {
+  readonly backup: PlannedBackup;
+  /** Storages that hold it, in the order in which they are tried. */
+  readonly copies: readonly string[];
+  readonly passedOver: readonly PassedOver[];
+  readonly database?: PlannedDatabase;
+  readonly files?: Pick<PlannedFiles, 'host' | 'outsideLinks' | 'trees'>;
+  /** Names that the application needs (recorded with the backup) and that this environment lacks. */
+  readonly missingEnvironment: readonly string[];
+  /** Failures first. With one, nothing is begun. */
+  readonly findings: readonly Finding[];
+}
+
+/** A plan, and what was found out for it that the steps after it need. */
+export interface PreparedRecovery {
+  readonly plan: RecoveryPlan;
+  readonly chosen: ChosenBackup;
+  readonly database?: PreparedDatabase;
+  readonly places: readonly TreePlace[];
+  readonly outsideLinks: boolean;
+}
+
+export interface PreparedDatabase {
+  readonly wish: DatabaseWish;
+  readonly description: DatabaseDescription;
+  readonly clients: ClientPrograms;
+  readonly mark: string;
+}
+
+/** Looks what a recovery would do and what stands in its way. Changes nothing. */
+export async function planRecovery(
+  wish: RecoveryWish,
+  chosen: ChosenBackup,
+  places: readonly TreePlace[],
+  means: RecoveryMeans,
+): Promise<PreparedRecovery> {
+  const { manifest, copies, passedOver } = chosen;
+  const database = wish.database && (await planDatabase(wish.database, chosen, means));
+  const outsideLinks = wish.trees?.outsideLinks === true;
+  const trees = await planFiles(places, chosen, means);
+  const { id, tier, kind, startedAt, sealedAt } = manifest;
+  const plan: RecoveryPlan = {
+    backup: { id, tier, kind, startedAt, sealedAt, manifestSha256: chosen.manifestSha256 },
+    copies: copies.map(({ backend }) => backend),
+    passedOver,
+    ...(database && { database: database.planned }),
+    ...(wish.trees && { files: { host: hostname(), outsideLinks, trees } }),
+    missingEnvironment: manifest.environment.filter((name) => !means.environment.includes(name)),
+    findings: [...(database?.findings ?? []), ...trees.flatMap(({ findings }) => findings)].toSorted(
+      (a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'),
+    ),
+  };
+  return { plan, chosen, ...(database && { database: database.prepared }), places, outsideLinks };
+}
+
+/** What stands in the way, all of it; undefined where nothing does. */
+export function refusalOf({ findings }: RecoveryPlan): HoldfastError | undefined {
+  const failures = findings.filter(({ severity }) => severity === 'failure');
+  if (failures.length === 0) return undefined;
+  const type = failures.some((each) => each.type === 'InvalidInput') ? 'InvalidInput' : 'RefusedForSafety';
+  const message = failures.map((each) => each.message).join('; ');
+  return new HoldfastError(type, message, { advice: failures.map(({ advice }) => advice).join(' ') });
+}
+
+async function planDatabase(
+  wish: DatabaseWish,
+  { copies, manifest }: ChosenBackup,
+  { openingKeys, signal, passOver }: RecoveryMeans,
+): Promise<{ prepared: PreparedDatabase; planned: PlannedDatabase; findings: readonly Finding[] }> {
+  const { server, target, tables, noOwner, noPrivileges, jobs } = wish;
+  if (!manifest.database)
+    throw new HoldfastError('InvalidInput', `Backup ${manifest.id} has no database`, {
+      advice: `Its parts are: ${manifest.parts.map(({ part }) => part).join(', ')}.`,
+    });
+  const clients = chooseRestorePrograms(await findClientPrograms(), manifest.database.clientVersion);
+  const description = await readDescription(copies, manifest, openingKeys, signal);
+  passOver(description.passedOver);
+  if (tables) resolveTables(description.inventory, tables);
+  // The same for every try: what one that was killed has left is replaced by the next.
+  const mark = `recover/${target}`;
+  const inspection = await preflightTarget({ ...wish, manifest, description, mark, signal });
+  const { findings, ...facts } = inspection;
+  return {
+    prepared: { wish, description, clients, mark },
+    planned: {
+      server: `${server.host}:${server.port}`,
+      target,
+      name: target,
+      bytes: manifest.database.bytes,
+      ...facts,
+      scope: { noOwner, noPrivileges, tables },
+      jobs,
+      mark,
+    },
+    findings,
+  };
+}
+
+async function planFiles(
+  places: readonly TreePlace[],
+  { manifest }: ChosenBackup,
+  { ownDirectories }: RecoveryMeans,
+): Promise<PlannedFiles['trees']> {
+  if (places.length === 0) return [];
+  const plans = await planTrees({ manifest, trees: places, tar: await findTar(), ownDirectories });
+  return plans.flatMap((plan, index) => {
+    const place = places[index];
+    return place ? [{ ...plan, place }] : [];
+  });
+}
