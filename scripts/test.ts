@@ -4,6 +4,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { TEST_SERVERS_VARIABLE } from '../test/support/addresses.ts';
+import { bringPostgresArchives } from '../test/support/postgresMajors.ts';
 import { startTestServers } from '../test/support/testServers.ts';
 import { bringToxiproxy } from '../test/support/toxiproxy.ts';
 
@@ -32,6 +33,7 @@ const { values: options, positionals } = parseArgs({
 
 const files = await (positionals.length > 0 ? testFiles(positionals) : everyOtherTest());
 if (files.some(isFaultTest)) await bringToxiproxy(console.error);
+if (files.some((file) => isIn(MAJORS, file))) await bringPostgresArchives(console.error);
 const major = options.postgres === undefined ? undefined : Number(options.postgres);
 const servers =
   process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error, major) : undefined;

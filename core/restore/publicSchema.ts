@@ -6,26 +6,26 @@ import type { RestoreScope } from './run.ts';
 /**
  * Gives the schema public of a new database what the pg_dump that wrote the archive takes for granted, where the server is of
  * the other kind. One before 15 never says whose it is, and of its privileges only what differs from those of servers before
- * 15, where everybody may create in it; later ones say what differs from those of later servers. `list` is the archive's
- * table of contents. Throws SourceUnreachable, SourceRefused, and what the server answers.
+ * 15, where everybody may create in it; later ones say what differs from those of later servers. `contents` is what
+ * pg_restore lists of the archive. Throws SourceUnreachable, SourceRefused, and what the server answers.
  */
 export async function preparePublicSchema(
   target: DatabaseAccess,
   {
-    list,
+    contents,
     inventory,
     serverMajor,
     noOwner,
     noPrivileges,
   }: Pick<RestoreScope, 'noOwner' | 'noPrivileges'> & {
-    readonly list: string;
+    readonly contents: string;
     readonly serverMajor: number;
     readonly inventory: Pick<Inventory, 'objects'>;
   },
   signal?: AbortSignal,
 ): Promise<void> {
   const schema = inventory.objects.find(({ kind, identity }) => kind === 'schema' && identity === 'public');
-  const old = dumpedBy(list) < 15;
+  const old = dumpedBy(contents) < 15;
   if (schema === undefined || (!old && serverMajor >= 15)) return;
   const client = await connect(target, signal);
   try {
@@ -44,6 +44,6 @@ export async function preparePublicSchema(
   }
 }
 
-function dumpedBy(list: string): number {
-  return Number(/^;\s+Dumped by pg_dump version: (\d+)/m.exec(list)?.[1] ?? Number.NaN);
+function dumpedBy(contents: string): number {
+  return Number(/^;\s+Dumped by pg_dump version: (\d+)/m.exec(contents)?.[1] ?? Number.NaN);
 }

@@ -96,8 +96,8 @@ async function fillTarget(
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
-  const list = await listArchiveFile(clients, definitions, signal);
-  const entries = parseList(list);
+  const contents = await listArchiveFile(clients, definitions, signal);
+  const entries = parseList(contents);
   const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
   const session: RestoreSession = {
     clients,
@@ -110,7 +110,7 @@ async function fillTarget(
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
     await dropTemplateObjects({ ...server, name: target }, inventory, signal);
-    await preparePublicSchema({ ...server, name: target }, { ...options, list, inventory, serverMajor }, signal);
+    await preparePublicSchema({ ...server, name: target }, { ...options, contents, inventory, serverMajor }, signal);
     await applyParameters(server, properties, signal);
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });

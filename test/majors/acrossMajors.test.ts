@@ -7,7 +7,11 @@ import { MAJORS } from '../support/postgresMajors.ts';
 import { kindsSql, newKindsSql } from './kinds.ts';
 import { backUpOn, databaseOn, restoreOn, serverOf } from './support.ts';
 
-const FIXTURES: readonly { readonly what: string; readonly since: number; sql(major: number): Promise<string> }[] = [
+const FIXTURES: readonly {
+  readonly what: string;
+  readonly since: number;
+  readonly sql: (major: number) => Promise<string>;
+}[] = [
   { what: 'an application', since: 14, sql: fixtureSql },
   { what: 'every kind of object', since: 14, sql: (major) => kindsSql('kinds.sql', major) },
   { what: 'rare kinds of objects', since: 14, sql: (major) => kindsSql('rareKinds.sql', major) },

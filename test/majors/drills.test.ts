@@ -55,7 +55,11 @@ for (const major of MAJORS) {
       const [copy] = backup.copies;
       assert.ok(copy);
       const { differences } = await drillDatabase({
-        ...{ copy, manifest: backup.manifest, openingKeys: [backup.keys.aes], scratch, clients: server.clients },
+        copy,
+        manifest: backup.manifest,
+        openingKeys: [backup.keys.aes],
+        scratch,
+        clients: server.clients,
         jobs: 2,
         checks: [],
       });
