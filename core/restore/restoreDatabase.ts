@@ -17,7 +17,7 @@ import { dropTemplateObjects } from './dropTemplateObjects.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
 import { describeCopy } from './readDescription.ts';
 import { preparePublicSchema } from './publicSchema.ts';
-import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
+import { jobsArgument, listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
 import { resolveTables } from './selectTables.ts';
@@ -116,7 +116,12 @@ async function fillTarget(
   });
   await phases.run('rows', () => restoreRows(options, backend, session, selection.rows, phases.onBytes));
   await phases.run('indexes', () =>
-    restoreFile(session, definitions, ['--section=post-data', `--jobs=${jobs}`, ...selection.definitions], signal),
+    restoreFile(
+      session,
+      definitions,
+      ['--section=post-data', jobsArgument(session, jobs), ...selection.definitions],
+      signal,
+    ),
   );
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
   await phases.run('settings', async () => {
