@@ -212,7 +212,7 @@ test('an extended attribute that cannot be kept here makes it degraded', async (
   const parts = [{ part: 'media', format: 'tar', bytes: archive, tree: structuredClone(report) as PlainPart['tree'] }];
   const { id } = await storeBackup([backend], keys, parts as PlainPart[], { id: '20261122T020000Z-7f3k9q' });
   const restore = (into: string, environment = {}) =>
-    run(home, [id, ...storage, '--files', 'media', '--into', join(home, into)], environment);
+    run(home, [id, ...storage, '--into', `media=${join(home, into)}`], environment);
   const { code, stdout, stderr } = await restore('without', { PATH: home });
   assert.equal(code, 3, stdout + stderr);
   assert.match(stdout, /NOT restored: 1 extended attributes and ACLs, because no GNU tar .*: file: user\.kept/);
