@@ -83,7 +83,7 @@ export async function extractArchive(
     await finishEntries(directory, unfinished, owners);
   }
   await clearSetIds(directory, withSetIds);
-  const omitted = options.selection?.wanted(guard.isLeftOut) ?? [];
+  const omitted = options.selection?.wanted((name) => guard.isLeftOut(name)) ?? [];
   return { totals: counter.totals(), leftOut: guard.leftOut(), omitted };
 }
 

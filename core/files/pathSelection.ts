@@ -47,7 +47,7 @@ export function selectPaths(paths: readonly string[], contents: readonly string[
   const isOther = ({ kind, linkPath }: TarEntry, name: string) =>
     extra.has(name) || (kind === 'hardlink' && !isWanted(name) && isWanted(plainName(linkPath)));
   return {
-    otherNames: others.list,
+    otherNames: () => others.list(),
     wants: (entry) => {
       const name = plainName(entry.path);
       if (isOther(entry, name)) others.add(name);

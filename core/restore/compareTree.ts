@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
-import { constants, type BigIntStats } from 'node:fs';
-import { lstat, open, readlink } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { lstat, readlink } from 'node:fs/promises';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import type { PathList } from '../backup/part.ts';
 import { createArchiveGuard } from '../files/archiveGuard.ts';
 import { longestPathOf } from '../files/extractArchive.ts';
+import { hashFile } from '../files/hashFile.ts';
 import { atLongPath } from '../files/longPaths.ts';
 import { pinDirectory } from '../files/pinnedDirectory.ts';
 import { createArchiveLimit } from '../files/archiveLimit.ts';
@@ -41,7 +41,7 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   const pinned = await pinDirectory(options.directory).catch((error: unknown) => refuseTrouble('.', error));
   const held = { ...options, directory: pinned.at };
   const compare = (backend: Backend) => compareWithCopy(held, part, readingAhead(backend));
-  const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal).finally(pinned.close);
+  const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal).finally(() => pinned.close());
   const duration = Math.round(performance.now() - begun);
   const { labels, otherNames, ...compared } = result;
   return {
@@ -218,13 +218,13 @@ function compareAttributes(
   stats: BigIntStats,
   { tar, owners }: CompareTreeOptions,
   say: Say,
-  { lose }: AttributeComparison,
+  attributes: AttributeComparison,
 ): void {
   const link = entry.kind === 'symlink';
   const mode = Number(stats.mode & 0o7777n);
   const expected = restoredMode(entry, stats);
   if (!link && mode !== expected) say('mode', octal(expected), octal(mode));
-  if (expected !== entry.mode) lose(entry, 'set-user-ID or set-group-ID', FOREIGN);
+  if (expected !== entry.mode) attributes.lose(entry, 'set-user-ID or set-group-ID', FOREIGN);
   const modified = Number(stats.mtimeNs) / 1e6;
   if ((!link || tar !== undefined) && Math.abs(modified - entry.modified) > SAME_TIME)
     say('time', timeText(entry.modified), timeText(modified));
@@ -277,23 +277,6 @@ async function lookAt(file: Buffer): Promise<BigIntStats | undefined> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw error;
-  }
-}
-
-const READ_BYTES = 2 ** 20;
-
-async function hashFile(file: Buffer): Promise<string> {
-  const handle = await atLongPath(file, (at) => open(at, constants.O_RDONLY | constants.O_NOFOLLOW));
-  try {
-    const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
-    for (;;) {
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await handle.close();
   }
 }
 

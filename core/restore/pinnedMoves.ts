@@ -80,7 +80,6 @@ export function withMove<Result>(
  */
 export async function assertWhereNamed(staging: OpenStaging, file: string, at: string): Promise<void> {
   const { holder, named } = staging;
-  const identityAt = (directory: string) => identityOf(`${directory}/.`);
   const reached = await within(staging, path.dirname(file), identityAt).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null;
     throw error;
@@ -88,6 +87,10 @@ export async function assertWhereNamed(staging: OpenStaging, file: string, at: s
   if (reached !== (await identityAt(path.dirname(at)))) throw movedAway(path.dirname(file));
   const top = path.dirname(named.directory);
   if ((await identityAt(top)) !== (await identityAt(holder.at))) throw movedAway(top);
+}
+
+function identityAt(directory: string): Promise<string | null> {
+  return identityOf(`${directory}/.`);
 }
 
 function movedAway(directory: string): HoldfastError {

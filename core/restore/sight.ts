@@ -53,7 +53,7 @@ export function createSight(isRoot = process.getuid?.() === 0): Sight {
     },
     forgives: (path) => closed.has(plainName(path)) || isBelowClosed(plainName(path)),
     unseen: () => unseen,
-    list: found.list,
+    list: () => found.list(),
   };
 }
 

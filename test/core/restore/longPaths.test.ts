@@ -23,6 +23,10 @@ before(async () => {
   tar = await requiredTar();
 });
 
+function chosen(program: string): TarProgram | undefined {
+  return program === 'GNU tar' ? tar : undefined;
+}
+
 /** Directories of 200 bytes in each other, a file in each. */
 async function deepTree(context: TestContext, levels: number): Promise<string> {
   const home = await temporaryDirectory(context);
@@ -41,8 +45,6 @@ for level in range(${levels}):
 
 for (const program of ['GNU tar', 'node-tar'] as const)
   describe(`[11] paths too long for the system, with ${program}`, () => {
-    const chosen = () => (program === 'GNU tar' ? tar : undefined);
-
     test('are backed up, named, and left out by a restore that brings back all else', async (context) => {
       const path = await deepTree(context, 25);
       try {
@@ -59,7 +61,7 @@ for (const program of ['GNU tar', 'node-tar'] as const)
         );
         assert.match(inspection.findings[0]?.message ?? '', /paths too long for any program/);
 
-        const backup = await backUpTree(context, path, { tar: chosen() });
+        const backup = await backUpTree(context, path, { tar: chosen(program) });
         const report = backup.manifest.parts[0]?.tree;
         assert.deepEqual([report?.unreadable.count, report?.vanished.count], [0, 0]);
         assert.equal(report?.longPaths?.count, all.filter((name) => name.length > 4095).length);
@@ -67,12 +69,12 @@ for (const program of ['GNU tar', 'node-tar'] as const)
         assert.match(report?.longPaths?.paths[0] ?? '', /^a{200}.*\.\.\..*\(\d+ bytes\)$/);
 
         const place = placeOf(path);
-        const [plan] = await planTrees({ manifest: backup.manifest, trees: [place], tar: chosen() });
+        const [plan] = await planTrees({ manifest: backup.manifest, trees: [place], tar: chosen(program) });
         assert.ok(plan?.findings.some(({ message }) => /have paths too long to be written/.test(message)));
 
-        const restored = await restoreTree({ ...backup, tar: chosen(), place });
+        const restored = await restoreTree({ ...backup, tar: chosen(program), place });
         assert.equal(restored.leftOut.longPaths.count, long);
-        const options = { ...backup, tar: chosen(), tree: 'media', directory: restored.directory };
+        const options = { ...backup, tar: chosen(program), tree: 'media', directory: restored.directory };
         const comparison = await compareTree(options);
         assert.deepEqual(comparison.differences, []);
         assert.equal(comparison.compared.entries, all.length - long);
@@ -95,11 +97,11 @@ for (const program of ['GNU tar', 'node-tar'] as const)
       const path = await deepTree(context, program === 'GNU tar' ? 20 : 19);
       try {
         const all = shell(path, 'find . -printf x').length;
-        const backup = await backUpTree(context, path, { tar: chosen() });
+        const backup = await backUpTree(context, path, { tar: chosen(program) });
         const place = placeOf(path);
-        const restored = await restoreTree({ ...backup, tar: chosen(), place });
+        const restored = await restoreTree({ ...backup, tar: chosen(program), place });
         assert.equal(restored.leftOut.longPaths.count, 0);
-        const options = { ...backup, tar: chosen(), tree: 'media', directory: restored.directory };
+        const options = { ...backup, tar: chosen(program), tree: 'media', directory: restored.directory };
         assert.deepEqual((await compareTree(options)).differences, []);
         await placeTree(place);
         await dropTreeLeftOvers(place);

@@ -24,7 +24,7 @@ try {
   const placed = await placeTree(place);
   await dropTreeLeftOvers(place);
   const lines = describeTree({ ...placed, restored, comparison });
-  console.log(JSON.stringify({ comparison, whole: isWhole(restored, comparison), lines }));
+  process.stdout.write(`${JSON.stringify({ comparison, whole: isWhole(restored, comparison), lines })}\n`);
 } finally {
   for (const release of releases.toReversed()) await release();
 }
