@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { HoldfastError, isHoldfastError, messageOf, type ErrorType } from '../core/errors.ts';
 import { EXTRACT_FORMS, extractForm, type ExtractForm } from '../core/repository/extractForm.ts';
+import type { PathList } from '../core/backup/part.ts';
 import type { LeftOut } from '../core/files/archiveGuard.ts';
 import type { PartCopy } from '../core/repository/extractPart.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
@@ -58,7 +59,7 @@ export async function extractFromCopies(
       const opened = await copy.open();
       const done = await extractOne(terminal, { ...opened, openingKeys, signal }, options, started);
       report(terminal, { ...done, backend: copy.backend, id: opened.manifest.id }, options);
-      const complete = warnOfLeftOut(terminal, done.leftOut);
+      const complete = warnOfLeftOut(terminal, done);
       return failures.length === 0 && complete ? EXIT_CODES.done : EXIT_CODES.degraded;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
@@ -77,6 +78,8 @@ interface Extracted {
   readonly bytes: number;
   /** What a tree holds that is not written out: it could reach beyond the new directory. */
   readonly leftOut?: LeftOut;
+  /** Programs that do not run as their owner any more, because that is another one now. */
+  readonly withoutSetIds?: PathList;
 }
 
 interface CopyToExtract {
@@ -114,8 +117,8 @@ async function writeOut(
   const { part } = source.part;
   if (form === 'files') {
     const { findTar } = await import('../core/files/tarProgram.ts');
-    const { totals, leftOut } = await writeNewTree(source, options.output, await findTar());
-    return { part, form, bytes: totals.bytes, leftOut };
+    const { totals, leftOut, withoutSetIds } = await writeNewTree(source, options.output, await findTar());
+    return { part, form, bytes: totals.bytes, leftOut, withoutSetIds };
   }
   const bytes = partBytes(source, form);
   if (options.output !== '-') return { part, form, bytes: await writeNewFile(bytes, options.output) };
@@ -157,7 +160,7 @@ function report(terminal: Terminal, done: Extracted & { backend: string; id: str
 }
 
 /** Whether everything was written. */
-function warnOfLeftOut(terminal: Terminal, leftOut: LeftOut | undefined): boolean {
+function warnOfLeftOut(terminal: Terminal, { leftOut, withoutSetIds }: Extracted): boolean {
   if (leftOut === undefined) return true;
   const lists = [
     ['symbolic links that lead out of the tree', leftOut.outsideLinks],
@@ -168,7 +171,12 @@ function warnOfLeftOut(terminal: Terminal, leftOut: LeftOut | undefined): boolea
   for (const [what, { count, paths }] of some) {
     terminal.warn(`${count} ${what} left out: ${paths.join(', ')}. They are in the archive: extract it with --as tar.`);
   }
-  return some.length === 0;
+  const { count = 0, paths = [] } = withoutSetIds ?? {};
+  if (count > 0)
+    terminal.warn(
+      `${count} programs belong to this user now and do not run as their owner any more (set-user-ID, set-group-ID): ${paths.join(', ')}.`,
+    );
+  return some.length === 0 && count === 0;
 }
 
 /** Faults of one copy or its backend; another copy may be good. A missing key is missing for all of them. */

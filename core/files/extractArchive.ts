@@ -3,12 +3,14 @@ import { dirname } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
+import type { PathList } from '../backup/part.ts';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
 import { startProcess } from '../process/childProcess.ts';
 import { createArchiveGuard, type LeftOut } from './archiveGuard.ts';
 import { createArchiveLimit, type ExpectedTotals } from './archiveLimit.ts';
 import { atLongPath, LONGEST_PATH, LONGEST_PATH_OF_NODE } from './longPaths.ts';
 import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
+import { createPathCollector } from './paths.ts';
 import type { PathSelection } from './pathSelection.ts';
 import { hasSetIds, restoredMode } from './setIds.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
@@ -38,6 +40,8 @@ export interface ExtractedArchive {
   readonly leftOut: LeftOut;
   /** Paths of the selection that are left out themselves. */
   readonly omitted: readonly string[];
+  /** Programs that ran as their owner, and do not any more: they belong to somebody else now. See setIds.ts. */
+  readonly withoutSetIds: PathList;
 }
 
 /**
@@ -82,9 +86,9 @@ export async function extractArchive(
     await unpackWithNode(stream, guarded, directory, { ...options, named, owners });
     await finishEntries(directory, unfinished, owners);
   }
-  await clearSetIds(directory, withSetIds);
+  const withoutSetIds = await clearSetIds(directory, withSetIds);
   const omitted = options.selection?.wanted((name) => guard.isLeftOut(name)) ?? [];
-  return { totals: counter.totals(), leftOut: guard.leftOut(), omitted };
+  return { totals: counter.totals(), leftOut: guard.leftOut(), omitted, withoutSetIds };
 }
 
 /** Bytes of the longest path that an archive is unpacked with. */
@@ -200,14 +204,20 @@ async function finishEntries(root: string, entries: readonly TarEntry[], owners:
   }
 }
 
-async function clearSetIds(root: string, entries: readonly TarEntry[]): Promise<void> {
+async function clearSetIds(root: string, entries: readonly TarEntry[]): Promise<PathList> {
+  const cleared = createPathCollector();
+  const clear = async (entry: TarEntry, at: Buffer) => {
+    const mode = restoredMode(entry, await lstat(at));
+    if (mode === entry.mode) return;
+    await chmod(at, mode);
+    cleared.add(entry.path);
+  };
   for (const entry of entries)
-    await atLongPath(bytePath(root, entry.path), async (at) => chmod(at, restoredMode(entry, await lstat(at)))).catch(
-      (error: unknown) => {
-        // Behind a directory that keeps its owner out: nobody comes to it before that is opened.
-        if (codeOf(error) !== 'EACCES') throw error;
-      },
-    );
+    await atLongPath(bytePath(root, entry.path), (at) => clear(entry, at)).catch((error: unknown) => {
+      // Behind a directory that keeps its owner out: nobody comes to it before that is opened.
+      if (codeOf(error) !== 'EACCES') throw error;
+    });
+  return cleared.list();
 }
 
 function sparseNeedsTar(): HoldfastError {

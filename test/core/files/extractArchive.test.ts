@@ -192,6 +192,23 @@ for (const program of ['GNU tar', 'node-tar'] as const) {
       }
     });
 
+    test(
+      '[28] what belongs to another user now does not run as him',
+      { skip: process.getuid?.() !== 0 && 'needs root' },
+      async (t) => {
+        const directory = await temporaryDirectory(t);
+        shell(directory, 'touch theirs mine; chown 1234:4321 theirs; chmod 6755 *');
+        const { archive } = await archiveTree(treeConfiguration(directory), { tar });
+        const extracted = async (owners: boolean) => {
+          const target = join(await temporaryDirectory(t), 'out');
+          const { withoutSetIds } = await extractArchive(inPieces(archive), target, { tar: chosen(), owners });
+          return { told: withoutSetIds.paths, modes: shell(target, "stat -c '%a %n' *") };
+        };
+        assert.deepEqual(await extracted(false), { told: ['theirs'], modes: '6755 mine\n755 theirs\n' });
+        assert.deepEqual(await extracted(true), { told: [], modes: '6755 mine\n6755 theirs\n' });
+      },
+    );
+
     test('[28] a directory that holds something is left alone', async (t) => {
       const directory = await temporaryDirectory(t);
       await writeFile(join(directory, 'f'), 'mine');
