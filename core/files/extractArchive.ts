@@ -155,9 +155,11 @@ async function unpackWithGnuTar(
   if (handedOver.status === 'rejected') throw handedOver.reason;
 }
 
-/** tar says of every single entry that there is no room for it: once is enough. */
+/** tar says of every single entry that there is no room for it: once is enough. Of one file alone it says how far it came. */
 function withoutRoom(error: unknown, directory: string): unknown {
-  const line = /^.*(?:No space left on device|Disk quota exceeded)$/m.exec(messageOf(error))?.[0];
+  const line = /^.*(?:No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes)$/m.exec(
+    messageOf(error),
+  )?.[0];
   if (line === undefined || !(error instanceof HoldfastError)) return error;
   return new HoldfastError(error.type, `${directory} has no room for the archive: ${line}`, {
     advice: `Make room there. Where \`df ${dirname(directory)}\` shows enough, the inodes are used up: \`df -i\` shows them.`,

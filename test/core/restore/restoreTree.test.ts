@@ -5,12 +5,14 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { before, describe, test, type TestContext } from 'node:test';
 import { removeTree } from '../../../core/files/removeTree.ts';
+import type { HoldfastError } from '../../../core/errors.ts';
 import type { TarProgram } from '../../../core/files/tarProgram.ts';
 import { compareTree } from '../../../core/restore/compareTree.ts';
 import { dropTreeLeftOvers } from '../../../core/restore/placeTree.ts';
 import { restoreTree } from '../../../core/restore/restoreTree.ts';
 import { findTreeLeftOvers } from '../../../core/restore/stagingDirectory.ts';
 import type { Backend } from '../../../core/storage/backend.ts';
+import { lastFirst, mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { fingerprint, python, requiredTar, shell } from '../files/trees.ts';
 import { backUpTree, damage, placeOf, storeArchive, type StoredTree } from './treeSupport.ts';
@@ -385,3 +387,18 @@ for (const wanted of ['first', 'second'])
     assert.deepEqual((await compared(['first', 'second', 'sub'], 'r2')).notices, []);
     assert.deepEqual((await compared(undefined, 'r3')).notices, []);
   });
+
+test('where there is no room, the directory to look at is one that stays', { skip: noMounts }, async (context) => {
+  const scope = lastFirst(context);
+  const path = await liveTree(context, 'head -c 3000000 /dev/urandom > large');
+  const backup = await backUpTree(context, path, { tar });
+  const disk = await temporaryDirectory(scope);
+  mountSmallDisk(scope, disk, 1);
+  const place = placeOf(join(disk, 'media'), { mode: 'new' });
+  await assert.rejects(restoreTree({ ...backup, tar, place }), ({ message, advice }: HoldfastError) => {
+    assert.match(message, /has no room for the archive: .*(No space left on device|Wrote only)/);
+    assert.ok(advice?.includes(`df ${disk}\``), advice);
+    return true;
+  });
+  assert.deepEqual(await readdir(disk), []);
+});
