@@ -159,7 +159,7 @@ function collectErrorLines(child: ChildProcess, onLine?: (line: string) => void)
   let rest = '';
   const take = (line: string) => {
     if (line === '') return;
-    tail.push(line.slice(0, 500));
+    tail.push(cutMiddle(line));
     if (tail.length > STDERR_TAIL_LINES) tail.shift();
     onLine?.(line);
   };
@@ -170,6 +170,11 @@ function collectErrorLines(child: ChildProcess, onLine?: (line: string) => void)
   });
   child.stderr?.once('end', () => take(rest));
   return () => tail;
+}
+
+/** A line may begin with a path of any length; what happened to it stands at the end. */
+function cutMiddle(line: string): string {
+  return line.length <= 500 ? line : `${line.slice(0, 300)}...${line.slice(-200)}`;
 }
 
 function endOnAbortOrStall(child: ChildProcess, options: ChildProcessOptions, output: WatchedOutput) {
