@@ -6,7 +6,7 @@ import { createArchiveGuard } from '../files/archiveGuard.ts';
 import { longestPathOf } from '../files/extractArchive.ts';
 import { hashFile } from '../files/hashFile.ts';
 import { atLongPath } from '../files/longPaths.ts';
-import { pinDirectory } from '../files/pinnedDirectory.ts';
+import { pinDirectory, type PinnedDirectory } from '../files/pinnedDirectory.ts';
 import { createArchiveLimit } from '../files/archiveLimit.ts';
 import { archiveContents, type ArchiveContent } from '../files/archiveContents.ts';
 import { printablePath } from '../files/paths.ts';
@@ -41,7 +41,7 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
   const pinned = await pinDirectory(options.directory).catch((error: unknown) => refuseTrouble('.', error));
   const held = { ...options, directory: pinned.at };
   const compare = (backend: Backend) => compareWithCopy(held, part, readingAhead(backend));
-  const { result, backend, passedOver } = await fromGoodCopy(copies, compare, signal).finally(() => pinned.close());
+  const { result, backend, passedOver } = await whileOpen(pinned, () => fromGoodCopy(copies, compare, signal));
   const duration = Math.round(performance.now() - begun);
   const { labels, otherNames, ...compared } = result;
   return {
@@ -52,6 +52,14 @@ export async function compareTree(options: CompareTreeOptions): Promise<TreeComp
     passedOver,
     duration,
   };
+}
+
+async function whileOpen<Result>(pinned: PinnedDirectory, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } finally {
+    await pinned.close();
+  }
 }
 
 type Compared = Pick<
