@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import { HoldfastError, messageOf, type ErrorType } from '../core/errors.ts';
+import { explained } from '../core/systemErrors.ts';
 
 /*
  * The rules of all output. Every command keeps them by going through this file.
@@ -145,7 +146,8 @@ export interface ErrorReport {
 }
 
 /** What an error looks like in `--json` output and, line by line, for people. */
-export function describeError(error: unknown): ErrorReport {
+export function describeError(thrown: unknown): ErrorReport {
+  const error = explained(thrown);
   if (error instanceof HoldfastError) {
     const report = { type: error.type, message: error.message };
     return error.advice === undefined ? report : { ...report, advice: error.advice };

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { openDirectory } from '../files/pinnedDirectory.ts';
 import { readProcess } from '../process/childProcess.ts';
+import { systemAdvice } from '../systemErrors.ts';
 import { readJournal, type Journal, type Move } from './moveJournal.ts';
 import { identityOf, identityWithin, within, withMove, type MoveAt } from './pinnedMoves.ts';
 import {
@@ -233,7 +234,7 @@ async function doing(file: string, step: () => Promise<unknown>): Promise<void> 
       advice:
         codeOf(cause) === 'EXDEV' || codeOf(cause) === 'EBUSY'
           ? 'It is a mount point or on another file system: restore beside it, and copy.'
-          : `Check that this user may change ${path.dirname(file)}.`,
+          : (systemAdvice(cause) ?? `Check that this user may change ${path.dirname(file)}.`),
       cause,
     });
   }

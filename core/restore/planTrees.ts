@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isHoldfastError, messageOf } from '../errors.ts';
 import { mountPoints } from '../files/treeDirectory.ts';
 import { formatBytes } from '../format.ts';
+import { explained } from '../systemErrors.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import { failure, fidelityFindings, warning } from './planFidelity.ts';
@@ -52,7 +53,8 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
       ...bytes,
       findings: findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning')),
     };
-  } catch (error) {
+  } catch (thrown) {
+    const error = explained(thrown, { where: place.path });
     if (!isHoldfastError(error)) throw error;
     return { ...nothing, findings: [failure(error.type, error.message, error.advice ?? '')] };
   }
