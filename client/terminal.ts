@@ -39,7 +39,7 @@ export interface TerminalParts {
   readonly stderr: OutputStream;
   readonly json: boolean;
   readonly verbose: boolean;
-  /** Aborted by the first Ctrl-C or SIGTERM. */
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly interrupted: AbortSignal;
 }
 
@@ -49,7 +49,7 @@ export interface Terminal extends Omit<TerminalParts, 'interrupted'> {
   /** Whether live progress may be drawn on standard error. */
   readonly interactive: boolean;
   /**
-   * Aborted by the first Ctrl-C or SIGTERM. A command that asks for it promises to end soon after; for all others an
+   * Aborted by the first Ctrl-C, SIGTERM or SIGHUP. A command that asks for it promises to end soon after; for all others an
    * interruption ends the process at once.
    */
   interruption(): AbortSignal;
