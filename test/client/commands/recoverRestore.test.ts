@@ -238,11 +238,13 @@ test('[27] [38] Ctrl-C in the middle drops what is unfinished; no argument of an
 
 /** Runs a program on a terminal of its own; when a line comes in, the terminal is closed. Exits with the program's code. */
 const ON_TERMINAL = `
-import os, pty, sys
+import fcntl, os, pty, select, struct, sys, termios
 pid, master = pty.fork()
 if pid == 0:
     os.execvpe(sys.argv[1], sys.argv[1:], os.environ)
-sys.stdin.readline()
+fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+while sys.stdin not in (ready := select.select([sys.stdin, master], [], [])[0]):
+    os.read(master, 65536)
 os.close(master)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`;
 
