@@ -42,7 +42,7 @@ async function nothingThere(backend: Backend, source: string | undefined): Promi
   return new HoldfastError('InvalidInput', `There is no backup${source === undefined ? '' : ` of ${source}`} there`, {
     advice:
       names.length === 0
-        ? 'Check the directory, or bucket and prefix: nothing lies there.'
+        ? 'Check the directory, or bucket and prefix: no folder lies there, and the backups of a source are in one of its name.'
         : `Check the directory, or bucket and prefix: sources would be its folders, and what lies there is ${cutList(names)}.`,
   });
 }

@@ -110,6 +110,9 @@ test('[26] what stands in the way is refused before anything is made, with its e
   const into = ['--into', `media=${join(home, 'new')}`];
   const cases: (readonly [readonly string[], number, RegExp])[] = [
     [[manifest.id], 2, /not said what to restore/],
+    [[manifest.id, ...into, '--create-roles'], 2, /--create-roles is for a database/],
+    [[manifest.id, ...into, '--no-owner', '--no-privileges'], 2, /--no-owner and --no-privileges are for a database/],
+    [[manifest.id, ...into, ...server, '--jobs', '3'], 2, /--jobs and --database-url are for a database/],
     [[manifest.id, '--files', 'media'], 2, /not said where the file trees are to stand/],
     [[manifest.id, '--into', `logs=${join(home, 'new')}`], 2, /no logs/],
     [[manifest.id, '--into', `database=${join(home, 'new')}`], 2, /no file tree/],
