@@ -233,7 +233,7 @@ async function doing(file: string, step: () => Promise<unknown>): Promise<void> 
     throw new HoldfastError('RestoreFailed', `${file} cannot be put in place: ${messageOf(cause)}`, {
       advice:
         codeOf(cause) === 'EXDEV' || codeOf(cause) === 'EBUSY'
-          ? 'It is a mount point or on another file system: restore beside it, and copy.'
+          ? 'It is a mount point or on another file system: restore with mode beside, and copy.'
           : (systemAdvice(cause) ?? `Check that this user may change ${path.dirname(file)}.`),
       cause,
     });
