@@ -212,10 +212,10 @@ test('[26] what the roles of restores and drills lack is named, with the grant f
       .map(({ state, message, advice }) => `${state}: ${message} ${advice ?? ''}`)
       .join('\n');
   };
-  const before = await told('source shop, restores');
-  assert.match(before, new RegExp(`warning: role ${role} may not create databases ALTER ROLE "${role}" CREATEDB;`));
-  assert.match(before, new RegExp(`cannot give what it restores to .*${owner}.* GRANT .*${owner}.* TO "${role}";`));
-  assert.match(before, /may not end the sessions .* GRANT pg_signal_backend/);
+  const lacking = await told('source shop, restores');
+  assert.match(lacking, new RegExp(`warning: role ${role} may not create databases ALTER ROLE "${role}" CREATEDB;`));
+  assert.match(lacking, new RegExp(`cannot give what it restores to .*${owner}.* GRANT .*${owner}.* TO "${role}";`));
+  assert.match(lacking, /may not end the sessions .* GRANT pg_signal_backend/);
   assert.match(await told('source shop, drills'), /^warning: role \S+ may not create databases/);
   const { user } = testPostgres();
   await onServer(`alter role ${role} createdb; grant pg_signal_backend, ${owner}, ${quoteIdentifier(user)} to ${role}`);
