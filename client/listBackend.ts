@@ -23,18 +23,27 @@ export async function listBackend(
   checkingKeys: readonly CheckingKey[] | undefined,
   filter: BackendListFilter,
 ): Promise<ExitCode> {
-  const { source, tier, kind, limit } = filter;
-  const found = await readRepository(backend, checkingKeys, { source, tier });
-  if (filter.mayBeEmpty === false && found.backups.length + found.problems.length === 0)
-    throw await nothingThere(backend, source);
-  const repository: Repository = {
-    backups: found.backups.filter(({ manifest }) => kind === undefined || manifest.kind === kind).slice(0, limit),
-    problems: found.problems,
-  };
+  const repository = await repositoryOn(backend, checkingKeys, filter);
   terminal.answer(repositoryDocument(backend.name, repository), () =>
     describeRepository(terminal, backend.name, repository),
   );
   return repository.problems.length === 0 ? EXIT_CODES.done : EXIT_CODES.degraded;
+}
+
+/** What is listed of a backend. Throws InvalidInput where nothing is found and something has to be. */
+export async function repositoryOn(
+  backend: Backend,
+  checkingKeys: readonly CheckingKey[] | undefined,
+  filter: BackendListFilter,
+): Promise<Repository> {
+  const { source, tier, kind, limit } = filter;
+  const found = await readRepository(backend, checkingKeys, { source, tier });
+  if (filter.mayBeEmpty === false && found.backups.length + found.problems.length === 0)
+    throw await nothingThere(backend, source);
+  return {
+    backups: found.backups.filter(({ manifest }) => kind === undefined || manifest.kind === kind).slice(0, limit),
+    problems: found.problems,
+  };
 }
 
 async function nothingThere(backend: Backend, source: string | undefined): Promise<HoldfastError> {
@@ -42,7 +51,7 @@ async function nothingThere(backend: Backend, source: string | undefined): Promi
   return new HoldfastError('InvalidInput', `There is no backup${source === undefined ? '' : ` of ${source}`} there`, {
     advice:
       names.length === 0
-        ? 'Check the directory, or bucket and prefix: nothing lies there.'
+        ? 'Check the directory, or bucket and prefix: no folder lies there, and the backups of a source are in one of its name.'
         : `Check the directory, or bucket and prefix: sources would be its folders, and what lies there is ${cutList(names)}.`,
   });
 }

@@ -93,16 +93,22 @@ export async function main(args: readonly string[]): Promise<void> {
   // A reader that has seen enough (`| head`) is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(terminal.exitCode);
-    throw error;
+    passHungUp(error);
   });
+  process.stderr.on('error', passHungUp);
   listenForSignals(interrupt, terminal);
   const exitCode = await run(args, terminal);
   process.stdout.write('', () => process.exit(exitCode));
 }
 
-/** The first signal goes to a command that waits for one; otherwise, and from the second on, the process ends. */
+/** A terminal that is gone takes no more words; what is to be cleaned up is cleaned up without them. */
+function passHungUp(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EIO') throw error;
+}
+
+/** The first signal, a terminal's hanging up too, goes to a command that waits for one; otherwise, and from the second on, the process ends. */
 export function listenForSignals(interrupt: AbortController, terminal: Terminal): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       const reason = new HoldfastError('Cancelled', `interrupted by ${signal}`);
       if (terminal.awaitsInterruption && !interrupt.signal.aborted) interrupt.abort(reason);

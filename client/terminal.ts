@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import { HoldfastError, messageOf, type ErrorType } from '../core/errors.ts';
+import { explained } from '../core/systemErrors.ts';
 
 /*
  * The rules of all output. Every command keeps them by going through this file.
@@ -38,7 +39,7 @@ export interface TerminalParts {
   readonly stderr: OutputStream;
   readonly json: boolean;
   readonly verbose: boolean;
-  /** Aborted by the first Ctrl-C or SIGTERM. */
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly interrupted: AbortSignal;
 }
 
@@ -48,7 +49,7 @@ export interface Terminal extends Omit<TerminalParts, 'interrupted'> {
   /** Whether live progress may be drawn on standard error. */
   readonly interactive: boolean;
   /**
-   * Aborted by the first Ctrl-C or SIGTERM. A command that asks for it promises to end soon after; for all others an
+   * Aborted by the first Ctrl-C, SIGTERM or SIGHUP. A command that asks for it promises to end soon after; for all others an
    * interruption ends the process at once.
    */
   interruption(): AbortSignal;
@@ -145,7 +146,8 @@ export interface ErrorReport {
 }
 
 /** What an error looks like in `--json` output and, line by line, for people. */
-export function describeError(error: unknown): ErrorReport {
+export function describeError(thrown: unknown): ErrorReport {
+  const error = explained(thrown);
   if (error instanceof HoldfastError) {
     const report = { type: error.type, message: error.message };
     return error.advice === undefined ? report : { ...report, advice: error.advice };

@@ -23,6 +23,8 @@ export const ERROR_TYPES = {
   Stalled: { retryable: true },
   /** A file tree is missing or cannot be read as the plan demands. */
   FilesUnreadable: { retryable: false },
+  /** The system refuses what every program needs: room, a permission, open files, a disk that reads and writes. */
+  HostFailed: { retryable: true },
   /** The spool is full, read-only or failing. */
   SpoolFailed: { retryable: true },
   /** A storage does not answer, or answers with an error that may pass. */

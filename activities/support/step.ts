@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { HoldfastError, messageOf } from '../../core/errors.ts';
+import { explained } from '../../core/systemErrors.ts';
 import { formatDuration } from '../../core/format.ts';
 import type { LiveRun } from '../../core/sweep/liveRuns.ts';
 import { liveRunsOf } from './liveRuns.ts';
@@ -154,7 +155,8 @@ function tookTooLong({ info }: Context, limit: number): HoldfastError {
 }
 
 /** A failure that says what happened and, as its first detail, what to do. An unknown error keeps its stack as cause. */
-function toFailure(error: unknown, outcome: NextTry | undefined): ApplicationFailure {
+function toFailure(thrown: unknown, outcome: NextTry | undefined): ApplicationFailure {
+  const error = explained(thrown);
   const { failedFor, ...next }: Partial<NextTry> = outcome ?? {};
   if (!(error instanceof HoldfastError)) {
     const cause = error instanceof Error ? error : undefined;

@@ -23,22 +23,22 @@ export function addRecoverCommand(program: Command, terminal: Terminal): void {
 type ReadOptions = StorageOptions & KeyOptions;
 
 function addList(recover: Command, terminal: Terminal): void {
-  const list = recover.command('list').description('list the backups on a storage').argument('[source]');
-  addExamples(addCheckingKeyOption(addStorageOptions(list)), [
+  const list = recover.command('list').description('list the backups on storages').argument('[source]');
+  addExamples(addCheckingKeyOption(addStorageOptions(list, 'each is listed')), [
     ['holdfast recover list --local /mnt/copies --verify-key sign.pub.pem', 'a directory'],
     ['holdfast recover list --s3-bucket shop --s3-endpoint https://s3.example.com', 'a bucket'],
   ]);
   list.action(
     terminal.action(async (source: string | undefined, options: ReadOptions) => {
       const { recoverCheckingKeys } = await import('../recover/keys.ts');
-      const { recoverStorage } = await import('../recover/storages.ts');
-      const { listBackend } = await import('../listBackend.ts');
-      const backend = await recoverStorage(options, process.env);
+      const { recoverStorages } = await import('../recover/storages.ts');
+      const { listStorages } = await import('../recover/list.ts');
+      const storages = await recoverStorages(options, process.env);
       try {
         const checkingKeys = await recoverCheckingKeys(options, terminal);
-        return await listBackend(terminal, backend, checkingKeys, { source, mayBeEmpty: false });
+        return await listStorages(terminal, storages.copies, checkingKeys, { source, mayBeEmpty: false });
       } finally {
-        backend.close();
+        storages.close();
       }
     }),
   );

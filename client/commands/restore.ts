@@ -24,15 +24,15 @@ export function addRestoreCommand(program: Command, terminal: Terminal): void {
     source: 'default: the only one, or the one of the id',
     target: 'default: <name>_restored_<id>',
     table: '; not with --mode replace',
-    files: 'file trees too (with --mode files: only these; default there: all)',
+    files: 'file trees too (with --mode files or beside: only these; default there: all)',
     jobs: "default: the source's restore.jobs",
   })
     .addOption(
       new Option(
         '--mode <mode>',
-        'new: beside what there is; replace: in place of the database, which is kept; files: file trees only, in place',
+        'new: beside what there is; replace: in place of the database, which is kept; files: file trees only, in place; beside: file trees only, beside those that are there',
       )
-        .choices(['new', 'replace', 'files'])
+        .choices(['new', 'replace', 'files', 'beside'])
         .default('new'),
     )
     .option(

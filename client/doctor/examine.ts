@@ -4,6 +4,7 @@ import { backendChecks } from './backendChecks.ts';
 import { catalogCheck } from './catalogCheck.ts';
 import { failure, failureOf, type Check, type Finding } from './finding.ts';
 import { probeChecks } from './probeChecks.ts';
+import { restoreChecks } from './restoreChecks.ts';
 import { programsCheck, spoolCheck } from './hostChecks.ts';
 import { keyChecks } from './keyChecks.ts';
 import { secretsCheck } from './secretsCheck.ts';
@@ -23,6 +24,7 @@ export async function examine(configuration: Configuration, timeout: number): Pr
     ...backendChecks(configuration, backends),
     ...probeChecks(configuration),
     ...sourceChecks(configuration),
+    ...restoreChecks(configuration),
     programsCheck(configuration),
     ...keyChecks(configuration, keys),
     secretsCheck(configuration),

@@ -1,4 +1,5 @@
 import { isHoldfastError, messageOf } from '../../core/errors.ts';
+import { explained } from '../../core/systemErrors.ts';
 
 /** One line of the doctor's table. */
 export interface Finding {
@@ -29,6 +30,7 @@ export function failure(message: string, advice?: string): Omit<Finding, 'subjec
   return { state: 'failure', message, ...(advice !== undefined && { advice }) };
 }
 
-export function failureOf(error: unknown): Omit<Finding, 'subject'> {
+export function failureOf(thrown: unknown): Omit<Finding, 'subject'> {
+  const error = explained(thrown);
   return failure(messageOf(error), isHoldfastError(error) ? error.advice : undefined);
 }

@@ -19,16 +19,14 @@ export interface StorageWord {
 
 const PROVIDERS = ['aws', 'r2', 'b2', 'generic'] as const;
 
-/** The options that name one storage, or several; `several` says what they are for, and goes into the help. */
-export function addStorageOptions(command: Command, several?: string): Command {
-  const again = several === undefined ? '' : `; can be given several times: ${several}`;
+/** The options that name storages; `several` says what more than one are for, and goes into the help. */
+export function addStorageOptions(command: Command, several: string): Command {
+  const again = `; can be given several times: ${several}`;
   const options = [
     new Option('--local <path>', `directory that holds the copies${again}`),
     new Option(
       '--s3-bucket <name>',
-      `bucket; credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY${
-        several === undefined ? '' : '; can be given several times, each followed by its own of the options below'
-      }`,
+      'bucket; credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; can be given several times, each followed by its own of the options below',
     ),
     new Option('--s3-endpoint <url>', 'address of the service'),
     new Option('--s3-region <region>', 'region'),
@@ -80,17 +78,6 @@ export async function recoverStorages(options: StorageOptions, environment: Node
       for (const backend of backends) backend.close();
     },
   };
-}
-
-/** The one storage of a command that reads one only. Throws InvalidInput where they name another number of them. */
-export async function recoverStorage(options: StorageOptions, environment: NodeJS.ProcessEnv): Promise<Backend> {
-  const storages = await recoverStorages(options, environment);
-  const [only, second] = storages.copies;
-  if (only !== undefined && second === undefined) return only.open();
-  storages.close();
-  throw new HoldfastError('InvalidInput', `Exactly one storage has to be named, not ${storages.copies.length}`, {
-    advice: 'Ask one after the other.',
-  });
 }
 
 type NamedStorage = { readonly local: string } | { readonly bucket: string; readonly said: BucketWords };

@@ -56,7 +56,7 @@ export async function wishOf(
   if (into.length === 0 && (files || paths || options.outsideLinks))
     throw invalid('It is not said where the file trees are to stand');
   if (target === undefined && into.length === 0) throw invalid('It is not said what to restore');
-  if (target === undefined && table) throw invalid('--table is for a database');
+  if (target === undefined) refuseDatabaseOptions(options);
   const trees = into.length === 0 ? undefined : treesWish(options);
   return {
     backup,
@@ -75,6 +75,24 @@ export async function wishOf(
     }),
     ...(trees && { trees }),
   };
+}
+
+/** What only a database can be restored with says that one was meant. */
+function refuseDatabaseOptions(options: WishOptions): void {
+  const { table, createRoles, owner, privileges, jobs, databaseUrl, passwordFile } = options;
+  const given = Object.entries({
+    '--table': table !== undefined,
+    '--create-roles': createRoles === true,
+    '--no-owner': !owner,
+    '--no-privileges': !privileges,
+    '--jobs': jobs !== undefined,
+    '--database-url': databaseUrl !== undefined,
+    '--password-file': passwordFile !== undefined,
+  }).flatMap(([option, isGiven]) => (isGiven ? [option] : []));
+  if (given.length > 0)
+    throw invalid(
+      `${given.join(' and ')} ${given.length === 1 ? 'is' : 'are'} for a database, and no --target names one`,
+    );
 }
 
 function treesWish({ files = [], path: paths = [], outsideLinks, into = [] }: WishOptions): TreesWish {

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
 import type { PathList } from '../backup/part.ts';
 import { codeOf, HoldfastError, messageOf } from '../errors.ts';
+import { systemAdvice } from '../systemErrors.ts';
 import { startProcess } from '../process/childProcess.ts';
 import { createArchiveGuard, type LeftOut } from './archiveGuard.ts';
 import { createArchiveLimit, type ExpectedTotals } from './archiveLimit.ts';
@@ -188,8 +189,20 @@ async function unpackWithNode(
   await pipeline(archive, guarded, unpack, signal ? { signal } : {}).catch((error: unknown) => {
     signal?.throwIfAborted();
     if (error instanceof HoldfastError) throw error;
-    throw new HoldfastError('DumpFailed', `unpacking into ${named} failed: ${messageOf(error)}`, { cause: error });
+    throw new HoldfastError('DumpFailed', `unpacking into ${named} failed: ${messageOf(error)}`, {
+      advice: adviceOnUnpacking(error, named),
+      cause: error,
+    });
   });
+}
+
+/** Of a directory that it could not make node-tar says only that it is not there. */
+function adviceOnUnpacking(error: unknown, directory: string): string {
+  const advice = codeOf(error) === 'ENOENT' ? undefined : systemAdvice(error);
+  const above = dirname(directory);
+  return (
+    advice ?? `Check that this user may write to ${above}, and that there is room: \`df ${above}\`, \`df -i ${above}\`.`
+  );
 }
 
 /**

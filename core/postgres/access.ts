@@ -222,7 +222,7 @@ export function queryError(access: DatabaseAccess, doing: string, cause: unknown
   const message = `${describeDatabase(access)}, ${doing}: ${messageOf(cause)}`;
   if (code === '42501')
     return new HoldfastError('SourceRefused', message, {
-      advice: `Run holdfast doctor: it names every grant that role ${access.user} lacks.`,
+      advice: `Grant role ${access.user} what is denied there. \`holdfast doctor\` names what the roles lack that the configuration names.`,
       cause,
     });
   if (connectionLost(cause))

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError } from '../errors.ts';
+import { explained } from '../systemErrors.ts';
 import { APPLICATION_NAME, type DatabaseAccess } from './access.ts';
 import { rootCertificates } from './rootCertificates.ts';
 
@@ -31,7 +32,7 @@ export async function createClientEnvironment(access: DatabaseAccess, directory:
     await writeFile(path, entry, { mode: 0o600, flag: 'wx' });
   } catch (error) {
     await remove();
-    throw error;
+    throw explained(error, { where: path });
   }
   return { variables: { ...variables, PGPASSFILE: path }, remove };
 }

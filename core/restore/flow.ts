@@ -15,9 +15,22 @@ import type { PlacedTree, RestoredTree, TreeComparison, TreePlace, TreePlan } fr
 const configuredName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name from holdfast.yaml');
 const text = z.string().min(1);
 
-/** `new`: beside what there is. `replace`: in place of the database, and of trees named with it. `files`: of trees alone. */
-export const RESTORE_MODES = ['new', 'replace', 'files'] as const;
+/**
+ * `new`: beside what there is. `replace`: in place of the database, and of trees named with it. `files`: of trees alone.
+ * `beside`: trees alone, beside those that are there.
+ */
+export const RESTORE_MODES = ['new', 'replace', 'files', 'beside'] as const;
 export type RestoreMode = (typeof RESTORE_MODES)[number];
+
+/** Whether a mode is one of file trees without a database. */
+export function isOfFilesAlone(mode: RestoreMode | undefined): mode is 'files' | 'beside' {
+  return mode === 'files' || mode === 'beside';
+}
+
+/** Whether a mode takes the place of what is there. */
+export function isInPlace(mode: RestoreMode | undefined): mode is 'replace' | 'files' {
+  return mode === 'replace' || mode === 'files';
+}
 
 /** Input of the workflow `restore`. Only the source is needed: its newest backup goes into a new database. */
 export const restoreInput = z
@@ -38,7 +51,7 @@ export const restoreInput = z
     confirm: text.optional(),
     /** Only these tables, `schema.table` or `table`, and what they need; in mode `new` only. */
     tables: z.array(text).min(1).optional(),
-    /** File trees, whole: beside a database, or alone in mode `files`, where all are meant if none is named. */
+    /** File trees, whole: beside a database, or alone in the modes `files` and `beside`, where all are meant if none is named. */
     files: z.array(configuredName).min(1).optional(),
     /** Single files and folders, `tree/path`. */
     paths: z.array(text).min(1).optional(),
@@ -65,9 +78,9 @@ export const restoreInput = z
     const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
     if (mode === 'replace' && tables !== undefined)
       refuse('tables', 'a database is never replaced by some of its tables: restore them with mode new, and copy them');
-    if (mode === 'files' && tables !== undefined) refuse('tables', 'mode files restores no database');
-    if (mode === 'files' && target !== undefined) refuse('target', 'mode files restores no database');
-    if (mode === 'new' && safetyBackup !== undefined) refuse('safetyBackup', 'mode new replaces nothing');
+    if (isOfFilesAlone(mode) && tables !== undefined) refuse('tables', `mode ${mode} restores no database`);
+    if (isOfFilesAlone(mode) && target !== undefined) refuse('target', `mode ${mode} restores no database`);
+    if (!isInPlace(mode) && safetyBackup !== undefined) refuse('safetyBackup', `mode ${mode} replaces nothing`);
   });
 
 export type RestoreInput = z.infer<typeof restoreInput>;

@@ -41,7 +41,7 @@ function isBelow(relative: string): boolean {
 
 function throughLink(directory: string, cause?: unknown): HoldfastError {
   return new HoldfastError('RefusedForSafety', `${directory} is a symbolic link or reached through one`, {
-    advice: 'Find out who put it there. Restore beside the tree instead, and put the files in place by hand.',
+    advice: 'Find out who put it there. Restore with mode beside instead, and put the files in place by hand.',
     cause,
   });
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import { openDirectory } from '../files/pinnedDirectory.ts';
 import { readProcess } from '../process/childProcess.ts';
+import { systemAdvice } from '../systemErrors.ts';
 import { readJournal, type Journal, type Move } from './moveJournal.ts';
 import { assertWhereNamed, identityOf, identityWithin, within, withMove, type MoveAt } from './pinnedMoves.ts';
 import {
@@ -275,8 +276,8 @@ async function doing(file: string, step: () => Promise<unknown>): Promise<void> 
     throw new HoldfastError('RestoreFailed', `${file} cannot be put in place: ${messageOf(cause)}`, {
       advice:
         codeOf(cause) === 'EXDEV' || codeOf(cause) === 'EBUSY'
-          ? 'It is a mount point or on another file system: restore beside it, and copy.'
-          : `Check that this user may change ${path.dirname(file)}.`,
+          ? 'It is a mount point or on another file system: restore with mode beside, and copy.'
+          : (systemAdvice(cause) ?? `Check that this user may change ${path.dirname(file)}.`),
       cause,
     });
   }

@@ -1,14 +1,14 @@
 import type { Configuration, SourceConfiguration } from '../config/schema.ts';
 import { findTar } from '../files/tarProgram.ts';
 import type { Manifest } from '../repository/manifest.ts';
-import type { PlannedFiles, RestoreInput } from './flow.ts';
+import { isInPlace, isOfFilesAlone, type PlannedFiles, type RestoreInput } from './flow.ts';
 import { planTrees } from './planTrees.ts';
 import { treesOf } from './treeParts.ts';
 import { treesWanted, type WantedTrees } from './wantedTrees.ts';
 import type { OwnDirectory, TreePlace } from './trees.ts';
 
 /**
- * What an input wants of a source's file trees. In mode `files` that names none, all of the source that the backup has.
+ * What an input wants of a source's file trees. In the modes `files` and `beside` that name none, all of the source that the backup has.
  * Throws as `treesWanted` does.
  */
 export function wantedTrees(
@@ -18,7 +18,7 @@ export function wantedTrees(
 ): WantedTrees {
   const known = Object.keys(files);
   const wanted = treesWanted({ whole, paths }, known, `Source ${source}`);
-  if (mode !== 'files' || wanted.size > 0) return wanted;
+  if (!isOfFilesAlone(mode) || wanted.size > 0) return wanted;
   return treesWanted({ whole: known.filter((tree) => inBackup.includes(tree)) }, known, `Source ${source}`);
 }
 
@@ -42,7 +42,7 @@ export async function planFiles(options: PlanFilesOptions): Promise<PlannedFiles
   const places = [...wanted].flatMap(([tree, paths]): TreePlace[] => {
     const configured = source.files[tree];
     if (configured === undefined) return [];
-    const mode = input.mode === 'new' || input.mode === undefined ? 'beside' : 'in-place';
+    const mode = isInPlace(input.mode) ? 'in-place' : 'beside';
     return [{ tree, path: configured.path, mode, id, mark, ...(paths && { paths }) }];
   });
   const plans = await planTrees({

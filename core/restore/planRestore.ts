@@ -5,7 +5,7 @@ import type { Configuration, SourceConfiguration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import { chooseBackup } from './chooseBackup.ts';
-import { partsOf, type PlanRequest, type RestoreInput, type RestorePlan } from './flow.ts';
+import { isOfFilesAlone, partsOf, type PlanRequest, type RestoreInput, type RestorePlan } from './flow.ts';
 import { restoreMark } from './names.ts';
 import { copiesOf } from './openBackup.ts';
 import { planDatabase } from './planDatabase.ts';
@@ -51,7 +51,7 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
   const { manifest } = chosen;
   requireConfirmed(source, input, [...wantedTrees(source, input, treesOf(manifest)).keys()]);
   const about = { ...options, source, input, chosen, manifest, id, mark: markOf(configuration, request) };
-  const planned = input.mode === 'files' ? undefined : await planDatabase(about);
+  const planned = isOfFilesAlone(input.mode) ? undefined : await planDatabase(about);
   const files = await planFiles(about);
   const replaced = replacedIn(planned?.database, files);
   const safety = planSafetyBackup(configuration, input, replaced);
@@ -91,7 +91,7 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
 /** What a look at the input and the configuration alone can tell. */
 function requireSense(configured: SourceConfiguration, { source, mode = 'new', target }: RestoreInput): void {
   const { database, files } = configured;
-  if (mode === 'files') {
+  if (isOfFilesAlone(mode)) {
     if (Object.keys(files).length > 0) return;
     throw new HoldfastError('InvalidInput', `Source ${source} has no file trees`, {
       advice: 'Restore its database: mode new or replace.',
@@ -99,7 +99,7 @@ function requireSense(configured: SourceConfiguration, { source, mode = 'new', t
   }
   if (!database)
     throw new HoldfastError('InvalidInput', `Source ${source} has no database`, {
-      advice: `Restore its files with mode files, or name its database under sources.${source}.database.`,
+      advice: `Restore its files with mode files, or beside those that are there with mode beside; or name its database under sources.${source}.database.`,
     });
   if (mode === 'replace' && target !== undefined && target !== database.name)
     throw new HoldfastError(
@@ -111,7 +111,7 @@ function requireSense(configured: SourceConfiguration, { source, mode = 'new', t
 
 /** What the newest backup has to hold to be the newest that can be meant. */
 function partsWanted(source: SourceConfiguration, input: RestoreInput): string[] {
-  return input.mode === 'files' ? [...wantedTrees(source, input).keys()].slice(0, 1) : ['database'];
+  return isOfFilesAlone(input.mode) ? [...wantedTrees(source, input).keys()].slice(0, 1) : ['database'];
 }
 
 /** What was approved is what is restored. */

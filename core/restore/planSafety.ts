@@ -3,7 +3,14 @@ import type { Configuration, SourceConfiguration } from '../config/schema.ts';
 import { BACKUP_KINDS, type BackupKind } from '../config/words.ts';
 import { HoldfastError } from '../errors.ts';
 import type { Finding } from '../postgres/preflight.ts';
-import type { PlannedApproval, PlannedDatabase, PlannedFiles, RestoreInput, RestorePlan } from './flow.ts';
+import {
+  isInPlace,
+  type PlannedApproval,
+  type PlannedDatabase,
+  type PlannedFiles,
+  type RestoreInput,
+  type RestorePlan,
+} from './flow.ts';
 
 /** What makes way for what is restored. */
 export interface Replaced {
@@ -34,10 +41,10 @@ export function requireConfirmed(
 ): void {
   const { mode = 'new', confirm, target } = input;
   if (confirm === undefined) return;
-  if (mode === 'new') {
+  if (!isInPlace(mode)) {
     if (confirm === target) return;
     throw invalid(
-      `confirm names ${confirm}, and mode new replaces nothing`,
+      `confirm names ${confirm}, and mode ${mode} replaces nothing`,
       `Leave it out, or, to replace ${confirm}, set mode to replace or files.`,
     );
   }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isHoldfastError, messageOf } from '../errors.ts';
 import { mountPoints } from '../files/treeDirectory.ts';
 import { formatBytes } from '../format.ts';
+import { explained } from '../systemErrors.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import { failure, fidelityFindings, warning } from './planFidelity.ts';
@@ -52,7 +53,8 @@ async function planTree(place: PlannedTree, options: PlanTreesOptions, needed: M
       ...bytes,
       findings: findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning')),
     };
-  } catch (error) {
+  } catch (thrown) {
+    const error = explained(thrown, { where: place.path });
     if (!isHoldfastError(error)) throw error;
     return { ...nothing, findings: [failure(error.type, error.message, error.advice ?? '')] };
   }
@@ -78,7 +80,7 @@ async function rootFindings(place: PlannedTree): Promise<Finding[]> {
           failure(
             'RefusedForSafety',
             `${root} does not exist: there is nothing to put single files into`,
-            'Restore the whole tree, or beside it.',
+            'Restore the whole tree, or with mode beside.',
           ),
         ];
   if (!(await exists(parent)))
@@ -110,7 +112,7 @@ async function mountFindings(place: PlannedTree): Promise<Finding[]> {
       ? failure(
           'RefusedForSafety',
           `${root} is a mount point, which cannot be renamed`,
-          'Restore beside it and copy the files over, or restore single paths in place.',
+          `Restore it beside this one (mode beside, files ${place.tree}) and copy the files over, or restore single paths in place.`,
         )
       : warning(
           `a file system is mounted at ${point}, inside the tree: it goes along with what is kept, and its files are restored into the tree`,
@@ -192,7 +194,7 @@ async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]
         failure(
           'RefusedForSafety',
           `${live} is on another file system than ${root}`,
-          'Restore beside the tree and copy the file over.',
+          'Restore it beside the tree (mode beside, the same paths) and copy the file over.',
         ),
       );
   }

@@ -5,6 +5,7 @@ import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import { createClientEnvironment, type ClientEnvironment } from '../postgres/passwordFile.ts';
 import { createTemporaryDirectory } from '../process/temporaryDirectory.ts';
+import { explaining } from '../systemErrors.ts';
 import { partBytes } from '../repository/extractPart.ts';
 import type { ManifestPart } from '../repository/manifest.ts';
 import { partNamed, readPart } from '../repository/readPart.ts';
@@ -76,7 +77,8 @@ async function saveDefinitions(
 ): Promise<string> {
   const file = path.join(directory, 'schema.dump');
   const part = partNamed(manifest, 'schema');
-  await writeFile(file, readPart(backend, manifest, part, openingKeys, signal), { mode: 0o600, flag: 'wx' });
+  const contents = readPart(backend, manifest, part, openingKeys, signal);
+  await explaining({ where: file }, () => writeFile(file, contents, { mode: 0o600, flag: 'wx' }));
   return file;
 }
 

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Inventory } from '../postgres/inventorySchema.ts';
+import { explaining } from '../systemErrors.ts';
 import type { ArchiveEntry } from './archiveEntries.ts';
 import { resolveTables, selectTables } from './selectTables.ts';
 
@@ -30,7 +31,8 @@ export async function selectEntries(options: EntriesToSelect): Promise<EntrySele
   const { inventory, entries, definitions, tables } = options;
   const useList = async (name: string, chosen: readonly ArchiveEntry[]) => {
     const file = `${definitions}.${name}`;
-    await writeFile(file, chosen.map(({ id }) => `${id};\n`).join(''), { mode: 0o600, flag: 'wx' });
+    const list = chosen.map(({ id }) => `${id};\n`).join('');
+    await explaining({ where: file }, () => writeFile(file, list, { mode: 0o600, flag: 'wx' }));
     return `--use-list=${file}`;
   };
   if (tables !== undefined) {

@@ -8,6 +8,8 @@ import { STAGING_PREFIX } from '../files/excludes.ts';
 import { atLongPath } from '../files/longPaths.ts';
 import { pinDirectory, type PinnedDirectory } from '../files/pinnedDirectory.ts';
 import { emptyTree, removeTree } from '../files/removeTree.ts';
+import { explaining, systemAdvice } from '../systemErrors.ts';
+import { toldByName } from './toldByName.ts';
 import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
 
 /*
@@ -66,7 +68,10 @@ export async function begunStaging(place: TreePlace): Promise<Staging | undefine
   return withStaging(place, async (staging) => staging?.named);
 }
 
-/** Does something in the staging directory that `begunStaging` tells of, and in no other. */
+/**
+ * Does something in the staging directory that `begunStaging` tells of, and in no other. What fails there is told by its
+ * names, and what the system refuses there becomes RestoreFailed.
+ */
 export async function withStaging<Result>(
   place: TreePlace,
   work: (staging: OpenStaging | undefined) => Promise<Result>,
@@ -85,6 +90,11 @@ export async function withStaging<Result>(
     const holder = await pinDirectory(`${pinned.at}/..`);
     try {
       return await work({ named, own: stagingIn(pinned.at), pinned, holder });
+    } catch (error) {
+      throw toldByName(error, named.directory, [
+        [pinned.at, named.directory],
+        [holder.at, path.dirname(named.directory)],
+      ]);
     } finally {
       await holder.close();
     }
@@ -232,15 +242,17 @@ const placeSchema = z.strictObject({
 /** Writes a small document so that it is there as a whole or not at all, also after a power cut. */
 export async function writeRecord(file: string, document: unknown): Promise<void> {
   const partial = `${file}.${randomBytes(4).toString('hex')}`;
-  const handle = await open(partial, 'wx', 0o600);
-  try {
-    await handle.writeFile(JSON.stringify(document));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(partial, file);
-  await syncDirectory(path.dirname(file));
+  await explaining({ where: file, type: 'RestoreFailed' }, async () => {
+    const handle = await open(partial, 'wx', 0o600);
+    try {
+      await handle.writeFile(JSON.stringify(document));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(partial, file);
+    await syncDirectory(path.dirname(file));
+  });
 }
 
 /** What `writeRecord` wrote; undefined where it did not. Throws RefusedForSafety, with its name, for what it did not write. */
@@ -300,7 +312,8 @@ export async function lookAt(file: string) {
 
 export function unwritable(file: string, cause: unknown): HoldfastError {
   return new HoldfastError('RestoreFailed', `${file} cannot be written: ${messageOf(cause)}`, {
-    advice: `Check that ${path.dirname(file)} exists, has room and may be written to by this user.`,
+    advice:
+      systemAdvice(cause) ?? `Check that ${path.dirname(file)} exists, has room and may be written to by this user.`,
     cause,
   });
 }

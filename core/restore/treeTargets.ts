@@ -71,7 +71,9 @@ export async function missingAbove(root: string, within: string): Promise<string
       throw new HoldfastError(
         'RefusedForSafety',
         `${path.join(root, above)} is ${found.isSymbolicLink() ? 'a symbolic link' : 'no directory'}`,
-        { advice: `Restore beside the tree instead, and put ${within} in place by hand.` },
+        {
+          advice: `Restore it beside the tree instead (mode beside, the same paths), and put ${within} in place by hand.`,
+        },
       );
   }
   return missing;

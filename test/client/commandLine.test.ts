@@ -136,7 +136,7 @@ async function waitingProcess(ask: boolean) {
   return { child, heard, ended };
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`${signal} ends a command with exit code 130 and one document`, { timeout: 30_000 }, async () => {
     const { child, ended } = await waitingProcess(false);
     child.kill(signal);

@@ -74,6 +74,35 @@ test('a single file is put in place alone, and the one of before is kept beside 
   await assertNothingUnfinished();
 });
 
+test('mode beside restores trees alone, beside those that are there, and needs no confirmation', async () => {
+  const { code, document } = await restore(app, 'latest', '--mode', 'beside', '--files', 'media');
+  assert.equal(code, 0, JSON.stringify(document));
+  assert.equal(document.database, undefined);
+  assert.equal(document.safetyBackup, undefined);
+  const [tree] = document.trees;
+  const restored = `${app.trees.media}_restored_${document.id}`;
+  assert.deepEqual([tree?.targets, tree?.keptAs, tree?.comparison.equal], [[restored], [], true]);
+  assert.equal((await readFile(join(restored, 'photos', 'photo.jpg'))).length, 50_000);
+  assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
+  await assertUntouched(app, [app.database.name], 10);
+  await assertNothingUnfinished();
+});
+
+test('[26] what cannot be put in place comes beside it as the refusal says', async () => {
+  await rm(dirname(photo()), { recursive: true });
+  await mkdir(join(app.trees.media, 'real'));
+  await symlink('real', dirname(photo()));
+  const paths = ['--path', 'media/photos/photo.jpg'];
+  const refused = await restore(app, 'latest', '--mode', 'files', ...paths, '--confirm', 'media');
+  assert.equal(refused.code, 4, JSON.stringify(refused.document));
+  assert.match(refused.document.error?.advice ?? '', /beside the tree instead \(mode beside, the same paths\)/);
+  const { code, document } = await restore(app, 'latest', '--mode', 'beside', ...paths);
+  assert.equal(code, 0, JSON.stringify(document));
+  const file = join(document.trees[0]?.targets[0] ?? '', 'photos', 'photo.jpg');
+  assert.equal((await readFile(file)).length, 50_000);
+  assert.deepEqual(await readdir(join(app.trees.media, 'real')), []);
+});
+
 test('database and files together: into new ones, and in place', async () => {
   const intoNew = await restore(app, 'latest', '--files', 'media', 'config');
   assert.equal(intoNew.code, 0, JSON.stringify(intoNew.document));
@@ -124,6 +153,8 @@ test('[26] what makes no sense is refused with exit code 2, and nothing is chang
     [['--mode', 'files', '--path', 'media/none.jpg', '--confirm', 'media'], /none\.jpg/],
     [['--mode', 'files', '--confirm', 'config'], /confirm names config.*config,media/],
     [['--mode', 'files', '--table', 'customers'], /restores no database/],
+    [['--mode', 'beside', '--target', 'copy'], /mode beside restores no database/],
+    [['--mode', 'beside', '--confirm', 'media'], /mode beside replaces nothing/],
     [['--mode', 'files', '--files', 'media', '--path', 'media/photos/photo.jpg'], /whole and in parts/],
   ];
   for (const [args, message] of cases) {

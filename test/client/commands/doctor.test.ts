@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { stringify } from 'yaml';
 import type { Finding } from '../../../client/doctor/finding.ts';
+import { quoteIdentifier } from '../../../core/postgres/identifiers.ts';
+import { runSql } from '../../core/postgres/support.ts';
+import { onServer } from '../../core/restore/support.ts';
 import { createApplication, urlOf, type Application, type Settings } from '../../support/application.ts';
 import { fileScope } from '../../support/fileScope.ts';
-import { createDatabase } from '../../support/servers.ts';
+import { createDatabase, testPostgres } from '../../support/servers.ts';
 import { fillSmallShop } from '../../support/smallShop.ts';
 import { holdfast } from '../commandLine.ts';
 
@@ -184,6 +187,45 @@ for (const [what, { subject, state, message, change }] of Object.entries(breakag
     assert.doesNotMatch(output, /canary/);
   });
 }
+
+test('[26] what the roles of restores and drills lack is named, with the grant for it', async (context) => {
+  const role = `restorer_${randomBytes(4).toString('hex')}`;
+  const owner = `owner_${randomBytes(4).toString('hex')}`;
+  await onServer(`create role ${role} login password 'canary-role'; create role ${owner}`);
+  context.after(async () => {
+    await runSql(app.database, `drop table owned_by_another`);
+    await onServer(`drop role ${role}, ${owner}`);
+  });
+  await runSql(app.database, `create table owned_by_another (); alter table owned_by_another owner to ${owner}`);
+  const settings = structuredClone(app.settings);
+  const { shop } = settings.sources;
+  const password = await app.writeSecret('restorer', 'canary-role');
+  const { host, port, sslmode } = shop?.database ?? {};
+  const server = { host, port, user: role, password, ...(sslmode && { sslmode }) };
+  Object.assign(shop ?? {}, { restore: { user: role, password }, drill: { server } });
+  const told = async (subject: string) => {
+    const { code, findings, output } = await doctor(settings);
+    assert.equal(code, 0, output);
+    assert.doesNotMatch(output, /canary/);
+    return findings
+      .filter((finding) => finding.subject === subject)
+      .map(({ state, message, advice }) => `${state}: ${message} ${advice ?? ''}`)
+      .join('\n');
+  };
+  const lacking = await told('source shop, restores');
+  assert.match(lacking, new RegExp(`warning: role ${role} may not create databases ALTER ROLE "${role}" CREATEDB;`));
+  assert.match(lacking, new RegExp(`cannot give what it restores to .*${owner}.* GRANT .*${owner}.* TO "${role}";`));
+  assert.match(lacking, /may not end the sessions .* GRANT pg_signal_backend/);
+  assert.match(await told('source shop, drills'), /^warning: role \S+ may not create databases/);
+  const { user } = testPostgres();
+  await onServer(`alter role ${role} createdb; grant pg_signal_backend, ${owner}, ${quoteIdentifier(user)} to ${role}`);
+  assert.match(await told('source shop, restores'), new RegExp(`^ok: role ${role} may restore this database`));
+  assert.match(await told('source shop, drills'), new RegExp(`^ok: role ${role} may make drills`));
+  Object.assign(shop ?? {}, { restore: { user: role, password: await app.writeSecret('wrong', 'canary-wrong') } });
+  const { code, findings } = await doctor(settings);
+  assert.equal(code, 1);
+  assert.equal(findings.find(({ subject }) => subject === 'source shop, restores')?.state, 'failure');
+});
 
 async function doctor(settings: Settings = app.settings) {
   const file = join(app.home, `${randomBytes(6).toString('hex')}.yaml`);

@@ -267,8 +267,15 @@ test('[25] recover lists and extracts with a storage and a key alone, from a dir
     await recover('extract', manifest.id, ...storage, '--key', join(home, 'ops.key'), '-o', dump);
     assert.ok((await readFile(dump)).equals(dumpOf(parts)));
   }
+  const both = storages.flat();
+  const together = await recover('list', ...both, '--verify-key', join(home, 'sign.pub.pem'));
+  assert.equal(together.split(manifest.id).length, 3, together);
   const bare = await temporaryDirectory(t);
-  await assert.rejects(recover('list', '--local', bare), /code 2.*There is no backup there.*nothing lies there/s);
+  await assert.rejects(recover('list', '--local', bare, '--local', empty), /code 2.*There is no backup there/s);
+  await assert.rejects(recover('list', '--local', bare), /code 2.*There is no backup there.*no folder lies there/s);
+  const keys = await temporaryDirectory(t);
+  await writeFile(join(keys, 'ops.key'), 'x');
+  await assert.rejects(recover('list', '--local', keys), /code 2.*There is no backup there.*no folder lies there/s);
   // Node keeps compiled code in the cache directory; nothing of a backup goes there.
   const left = (await readdir(empty)).filter((name) => name !== '.cache');
   assert.deepEqual(left.toSorted(), ['0.dump', '1.dump']);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -18,7 +19,7 @@ import { temporaryDirectory } from '../../support/directories.ts';
 import { descendantsOf, until } from '../../support/processes.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
 import { createBucket, testPostgres, type TestDatabase } from '../../support/servers.ts';
-import { run, serverUrl, start, storedShop } from './recovering.ts';
+import { newIn, run, serverUrl, start, storedShop } from './recovering.ts';
 
 async function countOf(database: TestDatabase, table: string): Promise<string> {
   return (await runProgram(database, 'psql', ['-Atc', `select count(*) from ${table}`])).trim();
@@ -109,6 +110,9 @@ test('[26] what stands in the way is refused before anything is made, with its e
   const into = ['--into', `media=${join(home, 'new')}`];
   const cases: (readonly [readonly string[], number, RegExp])[] = [
     [[manifest.id], 2, /not said what to restore/],
+    [[manifest.id, ...into, '--create-roles'], 2, /--create-roles is for a database/],
+    [[manifest.id, ...into, '--no-owner', '--no-privileges'], 2, /--no-owner and --no-privileges are for a database/],
+    [[manifest.id, ...into, ...server, '--jobs', '3'], 2, /--jobs and --database-url are for a database/],
     [[manifest.id, '--files', 'media'], 2, /not said where the file trees are to stand/],
     [[manifest.id, '--into', `logs=${join(home, 'new')}`], 2, /no logs/],
     [[manifest.id, '--into', `database=${join(home, 'new')}`], 2, /no file tree/],
@@ -250,6 +254,41 @@ test('[27] [38] Ctrl-C in the middle drops what is unfinished; no argument of an
   assert.deepEqual(await onServer(`select 1 from pg_database where datname = '${target.name}'`), []);
   const left = (await readdir(home)).filter((name) => !/^\.cache$|key|pem|password/.test(name));
   assert.deepEqual(left, []);
+});
+
+/** Runs a program on a terminal of its own; when a line comes in, the terminal is closed. Exits with the program's code. */
+const ON_TERMINAL = `
+import fcntl, os, pty, select, struct, sys, termios
+pid, master = pty.fork()
+if pid == 0:
+    os.execvpe(sys.argv[1], sys.argv[1:], os.environ)
+fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+while sys.stdin not in (ready := select.select([sys.stdin, master], [], [])[0]):
+    os.read(master, 65536)
+os.close(master)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`;
+
+test('[27] a terminal that is closed in the middle leaves nothing behind', async (context) => {
+  const { home, storage, target, manifest } = await storedShop(context, WAITING);
+  const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const tree = ['--into', `media=${join(home, 'new')}`];
+  const bin = new URL('../../../client/bin.js', import.meta.url).pathname;
+  const command = [process.execPath, bin, 'recover', 'restore', ...args, ...tree];
+  const child = spawn('python3', ['-c', ON_TERMINAL, ...command], {
+    env: {
+      PATH: `${testPostgres().binDirectory}:/usr/bin:/bin`,
+      HOME: home,
+      TERM: 'xterm',
+      PGPASSWORD: testPostgres().password,
+    },
+    stdio: ['pipe', 'ignore', 'inherit'],
+  });
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  await untilIndexed(target.name);
+  child.stdin.end('\n');
+  assert.deepEqual((await ended)[0], 130);
+  assert.deepEqual(await onServer(`select 1 from pg_database where datname = '${target.name}'`), []);
+  assert.deepEqual(await newIn(home), []);
 });
 
 test('[27] what a killed one left is replaced by the next', async (context) => {

@@ -94,7 +94,7 @@ test('where no storage can be asked, or none has the backup, that is the end', a
   assert.deepEqual(await newIn(home), []);
 });
 
-test('[16] a part is extracted from the copy that is good; one storage at a time is listed', async (context) => {
+test('[16] a part is extracted from the copy that is good', async (context) => {
   const { home, copies, manifest } = await storedShop(context);
   const second = await temporaryDirectory(context);
   shell(copies, `cp -a . ${second}`);
@@ -107,7 +107,27 @@ test('[16] a part is extracted from the copy that is good; one storage at a time
   assert.match(stdout, new RegExp(`media of ${manifest.id} from ${second} `));
   assert.match(stderr, /away could not be asked/);
   assert.match(stderr, new RegExp(`the copy on ${copies} is passed over`));
-  const list = await start(home, storages, {}, 'list').ended;
-  assert.equal(list.code, 2);
-  assert.match(list.stderr, /Exactly one storage has to be named, not 3/);
+});
+
+test('several storages are listed at once, and one that cannot be read is told in its place', async (context) => {
+  const { home, copies, manifest } = await storedShop(context);
+  const second = await temporaryDirectory(context);
+  shell(copies, `cp -a . ${second}`);
+  const key = ['--verify-key', join(home, 'sign.pub.pem')];
+  const list = (...storages: string[]) => start(home, [...storages, ...key, '--json'], {}, 'list').ended;
+  const both = await list('--local', copies, '--local', second);
+  assert.equal(both.code, 0, both.stderr);
+  const { storages } = JSON.parse(both.stdout) as {
+    storages: { backend: string; backups: { manifest: Manifest }[] }[];
+  };
+  assert.deepEqual(
+    storages.map(({ backend, backups }) => [backend, backups.map((backup) => backup.manifest.id)]),
+    [copies, second].map((backend) => [backend, [manifest.id]]),
+  );
+  const away = await list('--local', join(home, 'away'), '--local', second);
+  assert.equal(away.code, 3, away.stderr);
+  const told = JSON.parse(away.stdout) as { storages: { backend: string; error?: ErrorReport }[] };
+  assert.match(told.storages[0]?.error?.message ?? '', /away does not exist/);
+  assert.equal(told.storages[1]?.error, undefined);
+  assert.equal((await list('--local', join(home, 'away'), '--local', join(home, 'gone'))).code, 1);
 });

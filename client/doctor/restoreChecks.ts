@@ -1,0 +1,52 @@
+import { databaseAccess, drillServer, restoreServer } from '../../core/config/open.ts';
+import type { Configuration } from '../../core/config/schema.ts';
+import type { DatabaseConfiguration } from '../../core/config/sourceSchema.ts';
+import { isHoldfastError } from '../../core/errors.ts';
+import { inspectRestoreRole, readOwners, type RestoreRole } from '../../core/restore/inspectRestoreRole.ts';
+import { failureOf, ok, warning, type Check } from './finding.ts';
+
+/** What the roles that restore and drill each source's database lack. Nothing of it keeps a backup from being made. */
+export function restoreChecks(configuration: Configuration): Check[] {
+  return Object.entries(configuration.sources).flatMap(([source, { database, drill }]) => {
+    if (!database) return [];
+    const restores = restoreCheck(configuration, source, database);
+    return drill.server ? [restores, drillCheck(configuration, source)] : [restores];
+  });
+}
+
+function restoreCheck(configuration: Configuration, source: string, database: DatabaseConfiguration): Check {
+  const user = configuration.sources[source]?.restore.user;
+  return {
+    subject: `source ${source}, restores`,
+    run: async (signal) => {
+      try {
+        const owners = await readOwners(await databaseAccess(database), signal);
+        const found = await inspectRestoreRole(await restoreServer(configuration, source), owners, signal);
+        const another = user === undefined ? ` Or name another role: sources.${source}.restore.user.` : '';
+        return describe(found, 'restore this database', another);
+      } catch (error) {
+        signal.throwIfAborted();
+        // Who backs up need not get in where a restore would; who is named for restores has to.
+        if (user !== undefined || !isHoldfastError(error)) return [failureOf(error)];
+        return [warning(error.message, error.advice)];
+      }
+    },
+  };
+}
+
+function drillCheck(configuration: Configuration, source: string): Check {
+  return {
+    subject: `source ${source}, drills`,
+    run: async (signal) =>
+      describe(
+        await inspectRestoreRole(await drillServer(configuration, source), undefined, signal),
+        'make drills',
+        '',
+      ),
+  };
+}
+
+function describe({ role, serverVersion, findings }: RestoreRole, what: string, another: string) {
+  if (findings.length === 0) return [ok(`role ${role} may ${what} on PostgreSQL ${serverVersion}`)];
+  return findings.map(({ message, advice }) => warning(message, `${advice}${another}`));
+}
