@@ -48,6 +48,11 @@ const role = z.strictObject({
   replication: z.boolean(),
   bypassRowSecurity: z.boolean(),
   memberOf: z.array(z.string()),
+  /**
+   * Whether something that a restore brings back names it: an owner, a privilege, a policy, a setting. All others are here for
+   * what roles are members of. Absent in inventories of earlier releases.
+   */
+  named: z.boolean().optional(),
 });
 
 /** Anything with a definition. Compare by `kind` and `identity` first, then digest by digest. */

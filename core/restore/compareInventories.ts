@@ -107,12 +107,16 @@ function compareExtensions(expected: Inventory, found: Inventory): Difference[] 
 type Role = Inventory['roles'][number];
 const flag = (read: (role: Role) => boolean) => (role: Role) => (read(role) ? 'yes' : 'no');
 
-/** Which roles the database needs is its own; what they may otherwise do is the server's. */
+/**
+ * Which roles the database names is its own; what they may otherwise do, and of which roles they are members, is the
+ * server's. A role that is there only because others are members of it is told with those.
+ */
 function compareRoles(expected: Inventory, found: Inventory, { noOwner, noPrivileges }: RestoreScope): Difference[] {
   if (noOwner === true || noPrivileges === true) return [];
+  const there = new Set(found.roles.map(({ name }) => name));
   return compareLists<Role>({
     kind: 'role',
-    expected: expected.roles,
+    expected: expected.roles.filter((role) => there.has(role.name) || isNamed(role, expected)),
     found: found.roles,
     nameOf: ({ name }) => name,
     fields: {
@@ -127,7 +131,17 @@ function compareRoles(expected: Inventory, found: Inventory, { noOwner, noPrivil
     },
     severityOf: () => 'remark',
     partial: true,
-  });
+  }).map((each) =>
+    // It can be on the server all the same.
+    each.what === 'presence'
+      ? { ...each, what: 'use', expected: 'something in the database names it', found: 'nothing does' }
+      : each,
+  );
+}
+
+/** Inventories of earlier releases do not tell: then one that another role is a member of may be there for that alone. */
+export function isNamed({ name, named }: Role, { roles }: Inventory): boolean {
+  return named ?? !roles.some(({ memberOf }) => memberOf.includes(name));
 }
 
 function compareLargeObjects(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {

@@ -24,7 +24,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   return {
     equal: differences.every(({ severity }) => severity === 'remark'),
     differences: differences.slice(0, DIFFERENCES_SHOWN),
-    differenceCount: differences.length,
+    differenceCount: differences.filter(({ severity }) => severity === 'difference').length,
     compared: {
       tables: found.tables.length,
       rows: found.tables.reduce((sum, { rows }) => sum + BigInt(rows ?? 0), 0n).toString(),
