@@ -87,6 +87,7 @@ const notCarried = z.strictObject({
     'order of columns',
     'identity of partition',
     'owner of extension',
+    'enabled state of constraint',
     'options of user mapping',
   ]),
   /** Its name, qualified and quoted where it needs to be. */

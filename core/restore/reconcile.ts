@@ -73,6 +73,8 @@ const WHY: Readonly<Record<NotCarried['kind'], string>> = {
   'identity of partition':
     'is lost in a dump and restore: rows that name this partition itself must bring the value; through its parent none need',
   'owner of extension': 'is not restored: the extension belongs to the role that restores',
+  'enabled state of constraint':
+    'is not restored, it is enforced again: ALTER TABLE ... DISABLE TRIGGER ALL, or ENABLE REPLICA, as a superuser sets it as it was',
   'options of user mapping': 'could not be read by the role that dumped',
 };
 
