@@ -3,13 +3,23 @@ import type { Inventory, InventoryObject, InventoryTable } from '../postgres/inv
 import { compareLists } from './compareLists.ts';
 import type { Difference, RestoreScope } from './run.ts';
 
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
 /**
  * Everything of two inventories but the values of sequences, which need a look into the database (sequenceChecks.ts).
  * Across major versions the same definition can be printed in another way, and extensions come in the version that the newer
- * server has: then a definition or version that differs is a remark.
+ * server has: then a definition or version that differs is a remark. Of single tables, `withRows` are those whose rows were restored.
  */
-export function compareInventories(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
-  if (scope.tables) return compareTables(expected, found, true);
+export function compareInventories(
+  expected: Inventory,
+  found: Inventory,
+  scope: RestoreScope,
+  withRows: readonly TableName[] = [],
+): Difference[] {
+  if (scope.tables) return compareSomeTables(expected, found, withRows);
   return eachOnce([
     ...compareDatabases(expected, found, scope),
     ...compareExtensions(expected, found),
@@ -17,7 +27,7 @@ export function compareInventories(expected: Inventory, found: Inventory, scope:
     ...compareLargeObjects(expected, found, scope),
     ...compareNames('migration table', expected.migrationTables, found.migrationTables),
     ...compareNames('table of tasks', expected.taskTables ?? [], expected.taskTables ? (found.taskTables ?? []) : []),
-    ...compareTables(expected, found, false),
+    ...compareTables(expected.tables, found.tables),
     ...compareSequencesPresent(expected, found),
     ...compareObjects(expected, found, scope),
   ]);
@@ -35,7 +45,7 @@ function eachOnce(differences: readonly Difference[]): Difference[] {
 }
 
 /** `public.orders`, with quotes where a name needs them. */
-export function shownName({ schema, name }: { readonly schema: string; readonly name: string }): string {
+export function shownName({ schema, name }: TableName): string {
   return [schema, name].map((word) => (/^[a-z_][a-z0-9_$]*$/.test(word) ? word : quoteIdentifier(word))).join('.');
 }
 
@@ -163,16 +173,26 @@ function compareNames(kind: string, expected: readonly string[], found: readonly
   return compareLists<string>({ kind, expected, found, nameOf: (name) => name, fields: {} });
 }
 
-/** With `partial`, the found tables are compared, whichever these are. */
-function compareTables(expected: Inventory, found: Inventory, partial: boolean): Difference[] {
-  const names = new Set(found.tables.map(shownName));
+function compareTables(expected: readonly InventoryTable[], found: readonly InventoryTable[]): Difference[] {
   return compareLists<InventoryTable>({
     kind: 'table',
-    expected: partial ? expected.tables.filter((table) => names.has(shownName(table))) : expected.tables,
-    found: found.tables,
+    expected,
+    found,
     nameOf: shownName,
     fields: { kind: ({ kind }) => kind, rows: ({ rows }) => rows, contents: ({ fingerprint }) => fingerprint },
   });
+}
+
+/** The found tables, whichever these are. One of which others need only the definition has to be empty. */
+function compareSomeTables(expected: Inventory, found: Inventory, withRows: readonly TableName[]): Difference[] {
+  const there = new Set(found.tables.map(shownName));
+  const filled = new Set(withRows.map(shownName));
+  const asRestored = (table: InventoryTable): InventoryTable => {
+    if (filled.has(shownName(table))) return table;
+    const empty = (value: string | undefined) => value && '0';
+    return { ...table, rows: empty(table.rows), fingerprint: empty(table.fingerprint) };
+  };
+  return compareTables(expected.tables.filter((table) => there.has(shownName(table))).map(asRestored), found.tables);
 }
 
 function compareSequencesPresent(expected: Inventory, found: Inventory): Difference[] {

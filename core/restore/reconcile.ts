@@ -3,6 +3,7 @@ import { compareInventories, shownName } from './compareInventories.ts';
 import { DIFFERENCES_SHOWN, type Difference, type ReconcileOptions, type Reconciliation } from './run.ts';
 import { resolveTables } from './selectTables.ts';
 import { checkSequences } from './sequenceChecks.ts';
+import { withPartitions } from './restoredPartitions.ts';
 import { takeInventory } from './takeInventory.ts';
 import { ownComment } from './targetDatabase.ts';
 
@@ -16,9 +17,11 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const { database, expected } = options;
   const signal = options.signal ?? new AbortController().signal;
   const found = withoutMark(await takeInventory(database, expected.detail, signal));
+  const wanted = options.tables && resolveTables(expected, options.tables);
+  const withRows = wanted && (await withPartitions(database, wanted, signal));
   const differences = [
-    ...compareInventories(expected, found, options),
-    ...(options.tables ? missingTables(resolveTables(expected, options.tables), found) : []),
+    ...compareInventories(expected, found, options, withRows),
+    ...(wanted ? missingTables(wanted, found) : []),
     ...(await checkSequences(database, expected.sequences, found.sequences, signal)),
   ].toSorted((a, b) => Number(a.severity === 'remark') - Number(b.severity === 'remark'));
   return {
