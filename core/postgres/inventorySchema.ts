@@ -118,6 +118,23 @@ const serverNeeds = z.strictObject({
       options: z.array(z.strictObject({ name: z.string(), value: z.string() })),
     }),
   ),
+  /** Who granted privileges on what belongs to others, and on what. Absent in inventories of earlier releases. */
+  grantors: z.array(z.strictObject({ grantor: z.string(), objects: z.array(z.string()) })).optional(),
+  /**
+   * Materialized views that hold rows, the tables with row-level security that they read, as which role, whose these tables
+   * are, and whether it holds for their owner too. Absent in inventories of earlier releases.
+   */
+  securedFills: z
+    .array(
+      z.strictObject({
+        view: z.string(),
+        reader: z.string(),
+        table: z.string(),
+        owner: z.string(),
+        forced: z.boolean(),
+      }),
+    )
+    .optional(),
 });
 
 export const inventorySchema = z.strictObject({
