@@ -137,11 +137,14 @@ function settingStatement(setting: DatabaseSetting): string {
 
 /** `SET "work_mem" TO '4MB'`, for the end of an ALTER DATABASE or ALTER ROLE. */
 export function settingAssignment({ name, value }: Pick<DatabaseSetting, 'name' | 'value'>): string {
-  const written = LIST_SETTINGS.has(name.toLowerCase())
-    ? splitNameList(value).map(quoteLiteral).join(', ') || "''"
-    : quoteLiteral(value);
+  const written = isNameList(name) ? splitNameList(value).map(quoteLiteral).join(', ') || "''" : quoteLiteral(value);
   // An extension's setting has two names with a dot between.
   return `SET ${name.split('.').map(quoteIdentifier).join('.')} TO ${written}`;
+}
+
+/** Whether a setting's value is a list of names. */
+export function isNameList(setting: string): boolean {
+  return LIST_SETTINGS.has(setting.toLowerCase());
 }
 
 /** `"$user", public` -> [`$user`, `public`]. */

@@ -1,3 +1,4 @@
+import { isNameList, splitNameList } from '../postgres/databaseSettings.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory, InventoryObject, InventoryTable } from '../postgres/inventorySchema.ts';
 import { compareLists } from './compareLists.ts';
@@ -99,7 +100,8 @@ function compareSettings(expected: Inventory, found: Inventory, withRoles: boole
     expected: settingsOf(expected),
     found: settingsOf(found),
     nameOf: ({ role, name }) => (role === null ? name : `${name} of role ${role}`),
-    fields: { value: ({ value }) => value },
+    // Lists of names are kept with quotes or without, as they were set.
+    fields: { value: ({ name, value }) => (isNameList(name) ? JSON.stringify(splitNameList(value)) : value) },
   }).map((each) => (each.what === 'value' ? { ...each, expected: 'the dumped one', found: 'another' } : each));
 }
 
@@ -230,8 +232,21 @@ function compareObjects(expected: Inventory, found: Inventory, scope: RestoreSco
       (field === 'definition' && !certain) || (field === 'comment' && ofPublic(kind, identity))
         ? 'remark'
         : 'difference',
-  });
+  }).map(asDigest);
 }
+
+/** Digests tell nobody anything, and texts are not kept: definitions, of user mappings for one, can hold passwords. */
+function asDigest(difference: Difference): Difference {
+  if (!DIGESTS.has(difference.what)) return difference;
+  const told = (digest: string, word: string) => (digest === 'none' ? digest : word);
+  return {
+    ...difference,
+    expected: told(difference.expected, 'the dumped one'),
+    found: told(difference.found, 'another'),
+  };
+}
+
+const DIGESTS = new Set(['definition', 'comment', 'privileges']);
 
 /** Which words are quoted depends on the server: `json` is a keyword from 16 on. */
 function bare(identity: string): string {

@@ -36,7 +36,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
       largeObjects: found.largeObjects.count,
     },
     notCarried: notCarried(expected),
-    notices: noticesOf(expected, found),
+    notices: noticesOf(expected, found, differences),
     duration: Math.round(performance.now() - begun),
   };
 }
@@ -89,9 +89,13 @@ function notCarried(expected: Inventory): string[] {
   ];
 }
 
-function noticesOf(expected: Inventory, found: Inventory): string[] {
+const DEFINITIONS_COMPARED =
+  'Definitions are compared by hashes. To see what differs, compare the dumped SQL (holdfast extract BACKUP --part schema --as sql; holdfast recover extract) with pg_dump --schema-only of the restored database; after a restore that failed, of one made of the same backup with pg_restore.';
+
+function noticesOf(expected: Inventory, found: Inventory, differences: readonly Difference[]): string[] {
   const tasks = found.taskTables ?? [];
   const cases = [
+    differences.some(({ what }) => what === 'definition') && DEFINITIONS_COMPARED,
     tasks.length > 0 &&
       `Tasks wait in ${tasks.join(', ')}: they run as soon as the application's workers or the scheduler start on this database.`,
     expected.detail !== 'fingerprints' &&
