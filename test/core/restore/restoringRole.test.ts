@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { DatabaseAccess } from '../../../core/postgres/access.ts';
+import { queryError, type DatabaseAccess } from '../../../core/postgres/access.ts';
 import type { RestoreScope } from '../../../core/restore/run.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
 import { createDatabase } from '../../support/servers.ts';
@@ -68,6 +68,39 @@ async function assertLacking(
     [],
   );
 }
+
+test('an object that nobody owns is named by its name alone where it cannot be restored', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  await runSql(
+    source,
+    `alter database ${source.name} owner to ${role.user}; alter schema public owner to ${role.user}; create extension postgres_fdw`,
+  );
+  const backup = await backUp(context, source);
+  await assert.rejects(restore(backup, await newTarget(context), { server: { ...role, name: 'postgres' } }), {
+    type: 'RestoreFailed',
+    message: /^extension postgres_fdw cannot be restored: permission denied to create extension/,
+    advice: /^Restore as a superuser/,
+  });
+});
+
+test('the hint for a role that restores is not about the one that reads', () => {
+  const access = {
+    host: 'db',
+    port: 5432,
+    name: 'shop',
+    user: 'restorer',
+    sslmode: 'prefer',
+    lockTimeout: 1,
+    rolePasswords: false,
+  } as const;
+  const cause = Object.assign(new Error('permission denied for table pg_authid'), { code: '42501' });
+  assert.match(queryError(access, 'looking', cause).advice ?? '', /^Run holdfast doctor/);
+  assert.match(
+    queryError({ ...access, restores: true }, 'looking', cause).advice ?? '',
+    /^Give role restorer on that server the right/,
+  );
+});
 
 /** A database that belongs to a role that is no superuser, and what the superuser did in it. */
 async function ownedBy(context: TestContext, sql: (role: string, name: string) => string) {
