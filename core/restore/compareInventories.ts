@@ -191,8 +191,7 @@ function compareSomeTables(expected: Inventory, found: Inventory, withRows: read
   const filled = new Set(withRows.map(shownName));
   const asRestored = (table: InventoryTable): InventoryTable => {
     if (filled.has(shownName(table))) return table;
-    const empty = (value: string | undefined) => value && '0';
-    return { ...table, rows: empty(table.rows), fingerprint: empty(table.fingerprint) };
+    return { ...table, rows: table.rows && '0', fingerprint: table.fingerprint && '0' };
   };
   return compareTables(expected.tables.filter((table) => there.has(shownName(table))).map(asRestored), found.tables);
 }
@@ -238,11 +237,11 @@ function compareObjects(expected: Inventory, found: Inventory, scope: RestoreSco
 /** Digests tell nobody anything, and texts are not kept: definitions, of user mappings for one, can hold passwords. */
 function asDigest(difference: Difference): Difference {
   if (!DIGESTS.has(difference.what)) return difference;
-  const told = (digest: string, word: string) => (digest === 'none' ? digest : word);
+  const { expected, found } = difference;
   return {
     ...difference,
-    expected: told(difference.expected, 'the dumped one'),
-    found: told(difference.found, 'another'),
+    expected: expected === 'none' ? expected : 'the dumped one',
+    found: found === 'none' ? found : 'another',
   };
 }
 
