@@ -23,7 +23,7 @@ export async function recoverServer(options: ServerOptions, environment: NodeJS.
     sslrootcert: parameter('sslrootcert') ?? given(environment.PGSSLROOTCERT),
   });
   if (!parsed.success) throw invalid(`The server cannot be used: ${z.prettifyError(parsed.error)}`);
-  const server = { ...parsed.data, lockTimeout: LOCK_TIMEOUT, rolePasswords: false };
+  const server = { ...parsed.data, lockTimeout: LOCK_TIMEOUT, rolePasswords: false, restores: true } as const;
   return { ...server, ...(await passwordFor(server, options, environment)) };
 }
 

@@ -135,7 +135,8 @@ export async function restoreServer(configuration: Configuration, name: string):
   if (!database) throw withoutDatabase(name);
   // Another role has another password; one that needs none must not be given the first one's.
   const role = restore.user === undefined ? {} : { user: restore.user, password: restore.password };
-  return databaseAccess({ ...database, ...role, name: restore.maintenanceDatabase });
+  const access = await databaseAccess({ ...database, ...role, name: restore.maintenanceDatabase });
+  return { ...access, restores: true };
 }
 
 /** The server on which drills of a source make their scratch databases. Throws as `restoreServer` does. */
@@ -144,7 +145,8 @@ export async function drillServer(configuration: Configuration, name: string): P
   if (!database) throw withoutDatabase(name);
   if (drill.server) {
     const { maintenanceDatabase, ...server } = drill.server;
-    return databaseAccess({ ...server, name: maintenanceDatabase, rolePasswords: false });
+    const access = await databaseAccess({ ...server, name: maintenanceDatabase, rolePasswords: false });
+    return { ...access, restores: true };
   }
   if (drill.onSourceServer) return restoreServer(configuration, name);
   throw new HoldfastError('InvalidConfiguration', `No server is named for drills of ${name}`, {

@@ -5,16 +5,9 @@ import { DRILL_DIFFERENCES_SHOWN, type DrillDifference } from './run.ts';
 const VALUE_LENGTH = 160;
 const NAME_LENGTH = 300;
 
-/**
- * As many differences as fit into a history, those that count first. `known` is how many there are, remarks too; where
- * not all of them are listed, those that are not are taken for differences.
- */
-export function cutDifferences(differences: readonly Difference[], known: number) {
-  const remarks = differences.filter(({ severity }) => severity === 'remark').length;
-  return {
-    differences: differences.slice(0, DRILL_DIFFERENCES_SHOWN).map(cutDifference),
-    differenceCount: differences.some(({ severity }) => severity === 'difference') ? known - remarks : 0,
-  };
+/** As many differences as fit into a history, those that count first. */
+export function cutDifferences(differences: readonly Difference[]): DrillDifference[] {
+  return differences.slice(0, DRILL_DIFFERENCES_SHOWN).map(cutDifference);
 }
 
 /** E.g. `rows of table public.orders: 12 instead of 15`. */

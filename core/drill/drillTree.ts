@@ -93,7 +93,8 @@ function partOf(manifest: Manifest, restored: RestoredTree, compared: TreeCompar
     part: tree,
     phases: { files: restored.duration, comparison: compared.duration },
     bytes: partNamed(manifest, tree).originalBytes,
-    ...cutDifferences(compared.differences, compared.differenceCount),
+    differences: cutDifferences(compared.differences),
+    differenceCount: compared.differenceCount,
     compared: `${compared.compared.files} files of ${compared.compared.entries} entries`,
     checks: [],
     warnings: [

@@ -13,6 +13,8 @@ export type DatabaseAccess = Omit<DatabaseConfiguration, 'password' | 'sslrootce
   readonly sslrootcert?: string | undefined;
   /** Where the password comes from, or why there is none, and what to do: for hints. Unset: from the configuration. */
   readonly passwordAdvice?: string | undefined;
+  /** True where the role restores: `holdfast doctor` looks at what the reading one lacks. */
+  readonly restores?: true | undefined;
 };
 
 export const APPLICATION_NAME = 'holdfast';
@@ -222,7 +224,9 @@ export function queryError(access: DatabaseAccess, doing: string, cause: unknown
   const message = `${describeDatabase(access)}, ${doing}: ${messageOf(cause)}`;
   if (code === '42501')
     return new HoldfastError('SourceRefused', message, {
-      advice: `Grant role ${access.user} what is denied there. \`holdfast doctor\` names what the roles lack that the configuration names.`,
+      advice: access.restores
+        ? `Give role ${access.user} on that server the right that is named, or let a superuser restore. A plan (--dry-run) looks for the rights that are known before.`
+        : `Grant role ${access.user} what is denied there. \`holdfast doctor\` names what the roles lack that the configuration names.`,
       cause,
     });
   if (connectionLost(cause))

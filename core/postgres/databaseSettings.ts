@@ -128,14 +128,23 @@ function grantStatements(grants: readonly Grant[]): string[] {
   ];
 }
 
-function settingStatement({ role, name, value }: DatabaseSetting): string {
+function settingStatement(setting: DatabaseSetting): string {
+  const { role } = setting;
   const subject =
     role === null ? `ALTER DATABASE ${TARGET}` : `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${TARGET}`;
-  const written = LIST_SETTINGS.has(name.toLowerCase())
-    ? splitNameList(value).map(quoteLiteral).join(', ') || "''"
-    : quoteLiteral(value);
+  return `${subject} ${settingAssignment(setting)};`;
+}
+
+/** `SET "work_mem" TO '4MB'`, for the end of an ALTER DATABASE or ALTER ROLE. */
+export function settingAssignment({ name, value }: Pick<DatabaseSetting, 'name' | 'value'>): string {
+  const written = isNameList(name) ? splitNameList(value).map(quoteLiteral).join(', ') || "''" : quoteLiteral(value);
   // An extension's setting has two names with a dot between.
-  return `${subject} SET ${name.split('.').map(quoteIdentifier).join('.')} TO ${written};`;
+  return `SET ${name.split('.').map(quoteIdentifier).join('.')} TO ${written}`;
+}
+
+/** Whether a setting's value is a list of names. */
+export function isNameList(setting: string): boolean {
+  return LIST_SETTINGS.has(setting.toLowerCase());
 }
 
 /** `"$user", public` -> [`$user`, `public`]. */

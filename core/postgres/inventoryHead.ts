@@ -57,22 +57,32 @@ async function readExtensions(client: pg.Client): Promise<Inventory['extensions'
 
 /**
  * Roles that the server's own dependency record names for this database (owners, grantees, policies) or that have
- * settings in it, and what they are members of. Members of them stay out: the database restores without.
+ * settings in it, and what they are members of. Members of them stay out: the database restores without. Not named, as far
+ * as a restore goes, are owners of what it does not give back to them: extensions and what belongs to them, temporary
+ * tables, what somebody made in a system schema.
  */
 async function readRoles(client: pg.Client): Promise<Inventory['roles']> {
   const { rows } = await client.query<Inventory['roles'][number]>(`
     with recursive this as (select oid, datdba, datacl from pg_database where datname = current_database()),
-    needed(oid) as (
+    recorded as (
+      select d.refobjid as oid, d.deptype = 'i' or (d.deptype = 'o' and (
+               d.classid = 'pg_extension'::regclass or coalesce(i.schema, '') ~ '^pg_|^information_schema$' or exists (
+                 select from pg_depend e where e.classid = d.classid and e.objid = d.objid and e.deptype = 'e'))) as left_behind
+        from pg_shdepend d, this, pg_identify_object(d.classid, d.objid, 0) i
+       where d.refclassid = 'pg_authid'::regclass and d.dbid = this.oid),
+    named(oid) as (
       select datdba from this
       union select x.grantee from this, aclexplode(datacl) x where x.grantee <> 0
-      union select d.refobjid from pg_shdepend d, this where d.refclassid = 'pg_authid'::regclass and d.dbid = this.oid
-      union select s.setrole from pg_db_role_setting s, this where s.setdatabase = this.oid and s.setrole <> 0
+      union select oid from recorded where not left_behind
+      union select s.setrole from pg_db_role_setting s, this where s.setdatabase = this.oid and s.setrole <> 0),
+    needed(oid) as (
+      select oid from named union select oid from recorded
       union select m.roleid from needed join pg_auth_members m on m.member = needed.oid)
     select r.rolname as name, r.rolsuper as superuser, r.rolcreaterole as "createRole", r.rolcreatedb as "createDatabase",
            r.rolinherit as inherit, r.rolcanlogin as login, r.rolreplication as replication,
            r.rolbypassrls as "bypassRowSecurity",
            array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
-                  where m.member = r.oid order by 1) as "memberOf"
+                  where m.member = r.oid order by 1) as "memberOf", r.oid in (select oid from named) as named
       from pg_roles r join needed on needed.oid = r.oid order by r.rolname`);
   return rows;
 }

@@ -48,6 +48,11 @@ const role = z.strictObject({
   replication: z.boolean(),
   bypassRowSecurity: z.boolean(),
   memberOf: z.array(z.string()),
+  /**
+   * Whether something that a restore brings back names it: an owner, a privilege, a policy, a setting. All others are here for
+   * what roles are members of. Absent in inventories of earlier releases.
+   */
+  named: z.boolean().optional(),
 });
 
 /** Anything with a definition. Compare by `kind` and `identity` first, then digest by digest. */
@@ -82,6 +87,7 @@ const notCarried = z.strictObject({
     'order of columns',
     'identity of partition',
     'owner of extension',
+    'enabled state of constraint',
     'options of user mapping',
   ]),
   /** Its name, qualified and quoted where it needs to be. */
@@ -112,6 +118,23 @@ const serverNeeds = z.strictObject({
       options: z.array(z.strictObject({ name: z.string(), value: z.string() })),
     }),
   ),
+  /** Who granted privileges on what belongs to others, and on what. Absent in inventories of earlier releases. */
+  grantors: z.array(z.strictObject({ grantor: z.string(), objects: z.array(z.string()) })).optional(),
+  /**
+   * Materialized views that hold rows, the tables with row-level security that they read, as which role, whose these tables
+   * are, and whether it holds for their owner too. Absent in inventories of earlier releases.
+   */
+  securedFills: z
+    .array(
+      z.strictObject({
+        view: z.string(),
+        reader: z.string(),
+        table: z.string(),
+        owner: z.string(),
+        forced: z.boolean(),
+      }),
+    )
+    .optional(),
 });
 
 export const inventorySchema = z.strictObject({

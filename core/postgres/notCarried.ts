@@ -5,9 +5,10 @@ import { DUMPED_RELATION, FIRST_USER_OID, USER_RELATION } from './relations.ts';
 /**
  * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):
  * state of replication, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
- * indexes that failed to be built, what somebody made in pg_catalog, owners of extensions. Security labels are in it and load only where their provider is
- * loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts them there). A partition of
- * a partition loses the identity that servers from 17 on give it: it is attached while its parent has none yet.
+ * indexes that failed to be built, what somebody made in pg_catalog, owners of extensions, whether the triggers behind
+ * foreign keys and deferrable constraints fire (pg_dump reads those of users only). Security labels are in it and load only
+ * where their provider is loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts
+ * them there). A partition of a partition loses the identity that servers from 17 on give it: it is attached while its parent has none yet.
  */
 export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
   const { rows } = await client.query<NotCarried>(`
@@ -56,6 +57,13 @@ export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
       union all
       select 'owner of extension', concat_ws(', ', quote_ident(e.extname), quote_ident(r.rolname))
         from pg_extension e join pg_roles r on r.oid = e.extowner where not r.rolsuper
+      union all
+      select 'enabled state of constraint', format('%I on %I.%I', k.conname, n.nspname, c.relname)
+        from (select distinct tgrelid, tgconstraint from pg_trigger
+               where tgisinternal and tgconstraint <> 0 and tgenabled <> 'O') t
+        join pg_constraint k on k.oid = t.tgconstraint
+        join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+       where ${DUMPED_RELATION}
       union all
       select 'options of user mapping', concat_ws(' on ', m.usename, quote_ident(m.srvname))
         from pg_user_mappings m join pg_foreign_server s on s.oid = m.srvid

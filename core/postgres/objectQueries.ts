@@ -110,12 +110,15 @@ const FUNCTIONS = `
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where ${USER_SCHEMA}`;
 
-/** Not the row types of tables, nor the array and multirange types that come with others. */
+/**
+ * Not the row types of tables, nor the array and multirange types that come with others. A domain's default is stored as it
+ * was printed when it was made too, and means the same where another search_path printed it.
+ */
 const TYPES = `
   select 'pg_type'::regclass, t.oid,
          concat_ws(E'\\n', t.typtype,
            (select string_agg(quote_literal(e.enumlabel), ',' order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid),
-           case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end, t.typnotnull, t.typdefault,
+           case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end, t.typnotnull, coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault),
            case when t.typcollation <> 0 then t.typcollation::regcollation::text end,
            (select concat_ws(' ', r.rngsubtype::regtype, r.rngcollation::regcollation, r.rngcanonical::text, r.rngsubdiff::text)
               from pg_range r where r.rngtypid = t.oid),
@@ -161,13 +164,16 @@ const COLLATIONS_AND_CONVERSIONS = `
          false, c.conowner, null::aclitem[], null::"char"
     from pg_conversion c join pg_namespace n on n.oid = c.connamespace where ${USER_SCHEMA}`;
 
+/** Their names are stored with quotes or without, as quote_all_identifiers was when they were made. */
+const UNQUOTED_OPTIONS = String.raw`regexp_replace(t.dictinitoption, '(^|, )"([a-z_][a-z0-9_]*)" = ', '\1\2 = ', 'g')`;
+
 const TEXT_SEARCH = `
   select 'pg_ts_config'::regclass, t.oid,
          (select string_agg(concat_ws(' ', m.maptokentype, m.mapseqno, m.mapdict::regdictionary), ',' order by m.maptokentype, m.mapseqno)
             from pg_ts_config_map m where m.mapcfg = t.oid), false, t.cfgowner, null::aclitem[], null::"char"
     from pg_ts_config t join pg_namespace n on n.oid = t.cfgnamespace where ${USER_SCHEMA}
   union all
-  select 'pg_ts_dict'::regclass, t.oid, concat_ws(' ', (select tmplname from pg_ts_template where oid = t.dicttemplate), t.dictinitoption),
+  select 'pg_ts_dict'::regclass, t.oid, concat_ws(' ', (select tmplname from pg_ts_template where oid = t.dicttemplate), ${UNQUOTED_OPTIONS}),
          false, t.dictowner, null::aclitem[], null::"char"
     from pg_ts_dict t join pg_namespace n on n.oid = t.dictnamespace where ${USER_SCHEMA}
   union all

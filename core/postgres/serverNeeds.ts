@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { ServerNeeds } from './inventorySchema.ts';
+import { readRestorerNeeds } from './restorerNeeds.ts';
 import { FIRST_USER_OID, USER_SCHEMA } from './relations.ts';
 
 const ofExtension = (catalog: string, oid: string) =>
@@ -17,6 +18,7 @@ export async function readServerNeeds(client: pg.Client): Promise<ServerNeeds> {
     locales: await names(client, LOCALES),
     icu: (await names(client, ICU_COLLATIONS)).length > 0,
     dictionaries: await readDictionaries(client),
+    ...(await readRestorerNeeds(client)),
   };
 }
 

@@ -86,8 +86,10 @@ export function parseList(list: string): ArchiveEntry[] {
  */
 export function describeEntry(errorLine: string, entries: readonly ArchiveEntry[]): string | undefined {
   const printed = /from TOC entry (.*)$/.exec(errorLine)?.[1];
-  const [, id, catalog = '', object = '', kind = '', rest = ''] = ENTRY.exec(printed ?? '') ?? [];
+  const [, id, catalog = '', object = '', kind = '', text = ''] = ENTRY.exec(printed ?? '') ?? [];
   if (id === undefined) return undefined;
+  // Lists leave the owner empty where errors say that there is none: extensions and comments on them have none.
+  const rest = text.replace(/ \(no owner\)$/, ' ');
   const same = entries.find(
     (entry) =>
       entry.object === object &&

@@ -1,15 +1,26 @@
+import { isNameList, splitNameList } from '../postgres/databaseSettings.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory, InventoryObject, InventoryTable } from '../postgres/inventorySchema.ts';
 import { compareLists } from './compareLists.ts';
 import type { Difference, RestoreScope } from './run.ts';
 
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
 /**
  * Everything of two inventories but the values of sequences, which need a look into the database (sequenceChecks.ts).
  * Across major versions the same definition can be printed in another way, and extensions come in the version that the newer
- * server has: then a definition or version that differs is a remark.
+ * server has: then a definition or version that differs is a remark. Of single tables, `withRows` are those whose rows were restored.
  */
-export function compareInventories(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
-  if (scope.tables) return compareTables(expected, found, true);
+export function compareInventories(
+  expected: Inventory,
+  found: Inventory,
+  scope: RestoreScope,
+  withRows: readonly TableName[] = [],
+): Difference[] {
+  if (scope.tables) return compareSomeTables(expected, found, withRows);
   return eachOnce([
     ...compareDatabases(expected, found, scope),
     ...compareExtensions(expected, found),
@@ -17,7 +28,7 @@ export function compareInventories(expected: Inventory, found: Inventory, scope:
     ...compareLargeObjects(expected, found, scope),
     ...compareNames('migration table', expected.migrationTables, found.migrationTables),
     ...compareNames('table of tasks', expected.taskTables ?? [], expected.taskTables ? (found.taskTables ?? []) : []),
-    ...compareTables(expected, found, false),
+    ...compareTables(expected.tables, found.tables),
     ...compareSequencesPresent(expected, found),
     ...compareObjects(expected, found, scope),
   ]);
@@ -35,7 +46,7 @@ function eachOnce(differences: readonly Difference[]): Difference[] {
 }
 
 /** `public.orders`, with quotes where a name needs them. */
-export function shownName({ schema, name }: { readonly schema: string; readonly name: string }): string {
+export function shownName({ schema, name }: TableName): string {
   return [schema, name].map((word) => (/^[a-z_][a-z0-9_$]*$/.test(word) ? word : quoteIdentifier(word))).join('.');
 }
 
@@ -89,7 +100,8 @@ function compareSettings(expected: Inventory, found: Inventory, withRoles: boole
     expected: settingsOf(expected),
     found: settingsOf(found),
     nameOf: ({ role, name }) => (role === null ? name : `${name} of role ${role}`),
-    fields: { value: ({ value }) => value },
+    // Lists of names are kept with quotes or without, as they were set.
+    fields: { value: ({ name, value }) => (isNameList(name) ? JSON.stringify(splitNameList(value)) : value) },
   }).map((each) => (each.what === 'value' ? { ...each, expected: 'the dumped one', found: 'another' } : each));
 }
 
@@ -107,12 +119,16 @@ function compareExtensions(expected: Inventory, found: Inventory): Difference[] 
 type Role = Inventory['roles'][number];
 const flag = (read: (role: Role) => boolean) => (role: Role) => (read(role) ? 'yes' : 'no');
 
-/** Which roles the database needs is its own; what they may otherwise do is the server's. */
+/**
+ * Which roles the database names is its own; what they may otherwise do, and of which roles they are members, is the
+ * server's. A role that is there only because others are members of it is told with those.
+ */
 function compareRoles(expected: Inventory, found: Inventory, { noOwner, noPrivileges }: RestoreScope): Difference[] {
   if (noOwner === true || noPrivileges === true) return [];
+  const there = new Set(found.roles.map(({ name }) => name));
   return compareLists<Role>({
     kind: 'role',
-    expected: expected.roles,
+    expected: expected.roles.filter((role) => there.has(role.name) || isNamed(role, expected)),
     found: found.roles,
     nameOf: ({ name }) => name,
     fields: {
@@ -127,7 +143,17 @@ function compareRoles(expected: Inventory, found: Inventory, { noOwner, noPrivil
     },
     severityOf: () => 'remark',
     partial: true,
-  });
+  }).map((each) =>
+    // It can be on the server all the same.
+    each.what === 'presence'
+      ? { ...each, what: 'use', expected: 'something in the database names it', found: 'nothing does' }
+      : each,
+  );
+}
+
+/** Inventories of earlier releases do not tell: then one that another role is a member of may be there for that alone. */
+export function isNamed({ name, named }: Role, { roles }: Inventory): boolean {
+  return named ?? !roles.some(({ memberOf }) => memberOf.includes(name));
 }
 
 function compareLargeObjects(expected: Inventory, found: Inventory, scope: RestoreScope): Difference[] {
@@ -149,16 +175,25 @@ function compareNames(kind: string, expected: readonly string[], found: readonly
   return compareLists<string>({ kind, expected, found, nameOf: (name) => name, fields: {} });
 }
 
-/** With `partial`, the found tables are compared, whichever these are. */
-function compareTables(expected: Inventory, found: Inventory, partial: boolean): Difference[] {
-  const names = new Set(found.tables.map(shownName));
+function compareTables(expected: readonly InventoryTable[], found: readonly InventoryTable[]): Difference[] {
   return compareLists<InventoryTable>({
     kind: 'table',
-    expected: partial ? expected.tables.filter((table) => names.has(shownName(table))) : expected.tables,
-    found: found.tables,
+    expected,
+    found,
     nameOf: shownName,
     fields: { kind: ({ kind }) => kind, rows: ({ rows }) => rows, contents: ({ fingerprint }) => fingerprint },
   });
+}
+
+/** The found tables, whichever these are. One of which others need only the definition has to be empty. */
+function compareSomeTables(expected: Inventory, found: Inventory, withRows: readonly TableName[]): Difference[] {
+  const there = new Set(found.tables.map(shownName));
+  const filled = new Set(withRows.map(shownName));
+  const asRestored = (table: InventoryTable): InventoryTable => {
+    if (filled.has(shownName(table))) return table;
+    return { ...table, rows: table.rows && '0', fingerprint: table.fingerprint && '0' };
+  };
+  return compareTables(expected.tables.filter((table) => there.has(shownName(table))).map(asRestored), found.tables);
 }
 
 function compareSequencesPresent(expected: Inventory, found: Inventory): Difference[] {
@@ -196,8 +231,21 @@ function compareObjects(expected: Inventory, found: Inventory, scope: RestoreSco
       (field === 'definition' && !certain) || (field === 'comment' && ofPublic(kind, identity))
         ? 'remark'
         : 'difference',
-  });
+  }).map(asDigest);
 }
+
+/** Digests tell nobody anything, and texts are not kept: definitions, of user mappings for one, can hold passwords. */
+function asDigest(difference: Difference): Difference {
+  if (!DIGESTS.has(difference.what)) return difference;
+  const { expected, found } = difference;
+  return {
+    ...difference,
+    expected: expected === 'none' ? expected : 'the dumped one',
+    found: found === 'none' ? found : 'another',
+  };
+}
+
+const DIGESTS = new Set(['definition', 'comment', 'privileges']);
 
 /** Which words are quoted depends on the server: `json` is a keyword from 16 on. */
 function bare(identity: string): string {

@@ -79,7 +79,7 @@ async function inOneTransaction(
     for (const statement of statements) {
       await client.query(statement).catch((cause: unknown) => {
         throw new HoldfastError('RestoreFailed', `${firstWords(statement)}: ${messageOf(cause)}`, {
-          advice: 'Create what is missing on the target server, or leave owners and privileges out.',
+          advice: adviceFor(statement, messageOf(cause)),
           cause,
         });
       });
@@ -89,6 +89,15 @@ async function inOneTransaction(
   } finally {
     await endSession(client);
   }
+}
+
+function adviceFor(statement: string, message: string): string {
+  const parameter = /permission denied to set parameter (".*")/.exec(message)?.[1];
+  if (parameter !== undefined)
+    return `From PostgreSQL 15 on a superuser can let the role that restores do it: GRANT SET ON PARAMETER ${parameter.replaceAll('.', '"."')} TO ...; else restore as one.`;
+  if (statement.startsWith('ALTER ROLE ') && /permission denied|must be/.test(message))
+    return 'ALTER ROLE ... CREATEROLE for the role that restores, from PostgreSQL 16 on with the admin option of that role; or restore as a superuser, or leave owners out.';
+  return 'Create what is missing on the target server, or leave owners and privileges out.';
 }
 
 /**

@@ -2,10 +2,12 @@ import type pg from 'pg';
 import { connect, endSession, queryError } from '../postgres/access.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import { readServer } from '../postgres/server.ts';
+import { fillFindings } from './fillFindings.ts';
 import { libraryFindings } from './libraryFindings.ts';
 import { databaseLocaleFindings, needFindings } from './needFindings.ts';
 import { ownStoreFinding } from './ownStores.ts';
 import type { PreflightTargetOptions, TargetInspection } from './run.ts';
+import { rightsFindings } from './rightsFindings.ts';
 import {
   existenceFinding,
   extensionFindings,
@@ -37,6 +39,8 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
       ...(await storeFindings(options, [target, ...(replaces === undefined ? [] : [replaces])])),
       ...versionFindings(facts, options),
       ...roles.findings,
+      ...(await rightsFindings(client, role, facts.major, options)),
+      ...(await fillFindings(client, role, options)),
       ...(await databaseLocaleFindings(client, description.inventory)),
       ...(await tablespaceFindings(client, [description.inventory.database.tablespace])),
       ...(await contentFindings(client, role, options)),

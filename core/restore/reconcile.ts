@@ -3,6 +3,7 @@ import { compareInventories, shownName } from './compareInventories.ts';
 import { DIFFERENCES_SHOWN, type Difference, type ReconcileOptions, type Reconciliation } from './run.ts';
 import { resolveTables } from './selectTables.ts';
 import { checkSequences } from './sequenceChecks.ts';
+import { withPartitions } from './restoredPartitions.ts';
 import { takeInventory } from './takeInventory.ts';
 import { ownComment } from './targetDatabase.ts';
 
@@ -16,15 +17,17 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const { database, expected } = options;
   const signal = options.signal ?? new AbortController().signal;
   const found = withoutMark(await takeInventory(database, expected.detail, signal));
+  const wanted = options.tables && resolveTables(expected, options.tables);
+  const withRows = wanted && (await withPartitions(database, wanted, signal));
   const differences = [
-    ...compareInventories(expected, found, options),
-    ...(options.tables ? missingTables(resolveTables(expected, options.tables), found) : []),
+    ...compareInventories(expected, found, options, withRows),
+    ...(wanted ? missingTables(wanted, found) : []),
     ...(await checkSequences(database, expected.sequences, found.sequences, signal)),
   ].toSorted((a, b) => Number(a.severity === 'remark') - Number(b.severity === 'remark'));
   return {
     equal: differences.every(({ severity }) => severity === 'remark'),
     differences: differences.slice(0, DIFFERENCES_SHOWN),
-    differenceCount: differences.length,
+    differenceCount: differences.filter(({ severity }) => severity === 'difference').length,
     compared: {
       tables: found.tables.length,
       rows: found.tables.reduce((sum, { rows }) => sum + BigInt(rows ?? 0), 0n).toString(),
@@ -33,7 +36,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
       largeObjects: found.largeObjects.count,
     },
     notCarried: notCarried(expected),
-    notices: noticesOf(expected, found),
+    notices: noticesOf(expected, found, differences),
     duration: Math.round(performance.now() - begun),
   };
 }
@@ -73,6 +76,8 @@ const WHY: Readonly<Record<NotCarried['kind'], string>> = {
   'identity of partition':
     'is lost in a dump and restore: rows that name this partition itself must bring the value; through its parent none need',
   'owner of extension': 'is not restored: the extension belongs to the role that restores',
+  'enabled state of constraint':
+    'is not restored, it is enforced again: ALTER TABLE ... DISABLE TRIGGER ALL, or ENABLE REPLICA, as a superuser sets it as it was',
   'options of user mapping': 'could not be read by the role that dumped',
 };
 
@@ -84,9 +89,13 @@ function notCarried(expected: Inventory): string[] {
   ];
 }
 
-function noticesOf(expected: Inventory, found: Inventory): string[] {
+const DEFINITIONS_COMPARED =
+  'Definitions are compared by hashes. To see what differs, compare the dumped SQL (holdfast extract BACKUP --part schema --as sql; holdfast recover extract) with pg_dump --schema-only of the restored database; after a restore that failed, of one made of the same backup with pg_restore.';
+
+function noticesOf(expected: Inventory, found: Inventory, differences: readonly Difference[]): string[] {
   const tasks = found.taskTables ?? [];
   const cases = [
+    differences.some(({ what }) => what === 'definition') && DEFINITIONS_COMPARED,
     tasks.length > 0 &&
       `Tasks wait in ${tasks.join(', ')}: they run as soon as the application's workers or the scheduler start on this database.`,
     expected.detail !== 'fingerprints' &&

@@ -117,17 +117,14 @@ async function fillTarget(
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });
   await phases.run('rows', () => restoreRows(options, backend, session, selection.rows, phases.onBytes));
-  await phases.run('indexes', () =>
-    restoreFile(
-      session,
-      definitions,
-      ['--section=post-data', jobsArgument(session, jobs), ...selection.definitions],
-      signal,
-    ),
-  );
+  await phases.run('indexes', async () => {
+    for (const chosen of [selection.definitions, ...selection.secured.map((each) => [each])])
+      await restoreFile(session, definitions, ['--section=post-data', jobsArgument(session, jobs), ...chosen], signal);
+  });
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
   await phases.run('settings', async () => {
-    for (const list of selection.last) await restoreFile(session, definitions, ['--section=post-data', list], signal);
+    for (const chosen of selection.last)
+      await restoreFile(session, definitions, ['--section=post-data', chosen], signal);
     await applyProperties(database, properties, options);
   });
   return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };

@@ -99,6 +99,14 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
   ],
   [/^role .* does not exist/, 'Create the role on the target server, or leave owners and privileges out.'],
   [
+    /^query would be affected by row-level security/,
+    'Its owner is subject to row-level security: for as long as the restore takes, ALTER ROLE ... BYPASSRLS for who owns it and for who restores.',
+  ],
+  [
+    /^permission denied to set session authorization/,
+    'Somebody else than the owner granted this: restore as a superuser, or leave privileges out.',
+  ],
+  [
     /must be (member|owner|able)|permission denied|must be superuser/,
     'Restore as a superuser, or leave owners and privileges out.',
   ],

@@ -46,6 +46,8 @@ export const RESTORE_SETTINGS = [
   'lock_timeout=0',
   'idle_in_transaction_session_timeout=0',
   'idle_session_timeout=0',
+  // Options of dictionaries are stored as they are printed.
+  'quote_all_identifiers=off',
 ];
 
 /** The archive's table of contents; with `--verbose` what depends on what. */

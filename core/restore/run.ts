@@ -174,7 +174,7 @@ export interface Difference {
 export interface Reconciliation {
   /** No `difference` among `differences`. */
   readonly equal: boolean;
-  /** Differences first; at most `DIFFERENCES_SHOWN`, `differenceCount` is exact. */
+  /** Differences first; at most `DIFFERENCES_SHOWN`. `differenceCount` is exact, and without remarks. */
   readonly differences: readonly Difference[];
   readonly differenceCount: number;
   /** What was compared. `rows` is decimal text. */

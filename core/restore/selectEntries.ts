@@ -10,6 +10,8 @@ export interface EntrySelection {
   readonly definitions: readonly string[];
   /** Of the rows, for one run over each part after the other. */
   readonly rows: readonly (readonly string[])[];
+  /** Of row-level security, and of what is read under it, after all other definitions: one argument for each further run. */
+  readonly secured: readonly string[];
   /** Of definitions that come when everything else is done: one argument for each further run. */
   readonly last: readonly string[];
   readonly warnings: readonly string[];
@@ -24,36 +26,41 @@ export interface EntriesToSelect {
 }
 
 /**
- * Everything, or single tables. Event triggers come last: pg_restore with several jobs makes them before it fills
- * materialized views, and one that forbids changes of definitions, or logins, would forbid the rest of the restore.
+ * Everything, or single tables. pg_restore with several jobs goes by dependencies alone, and makes too early what then
+ * stands in the way of the rest: row-level security, under which a foreign key cannot be checked by an owner who is
+ * subject to it, and event triggers that forbid changes of definitions, or logins. Materialized views are filled under
+ * row-level security, as they were.
  */
 export async function selectEntries(options: EntriesToSelect): Promise<EntrySelection> {
   const { inventory, entries, definitions, tables } = options;
-  const useList = async (name: string, chosen: readonly ArchiveEntry[]) => {
+  const selected = tables && selectTables(entries, inventory, resolveTables(inventory, tables));
+  const chosen = selected?.entries ?? entries;
+  const useList = async (name: string, list: readonly ArchiveEntry[]) => {
     const file = `${definitions}.${name}`;
-    const list = chosen.map(({ id }) => `${id};\n`).join('');
-    await explaining({ where: file }, () => writeFile(file, list, { mode: 0o600, flag: 'wx' }));
+    const text = list.map(({ id }) => `${id};\n`).join('');
+    await explaining({ where: file }, () => writeFile(file, text, { mode: 0o600, flag: 'wx' }));
     return `--use-list=${file}`;
   };
-  if (tables !== undefined) {
-    const selected = selectTables(entries, inventory, resolveTables(inventory, tables));
-    return { ...selected, definitions: [await useList('tables', selected.entries)], last: [] };
-  }
-  const last = entries.filter(isEventTrigger);
-  if (last.length === 0) return { definitions: [], rows: [[]], last: [], warnings: [] };
+  const last = chosen.filter(isEventTrigger);
+  const secured = chosen.some(isRowSecurity) ? chosen.filter((entry) => isRowSecurity(entry) || isFilling(entry)) : [];
+  const first = chosen.filter((entry) => !last.includes(entry) && !secured.includes(entry));
   return {
-    definitions: [
-      await useList(
-        'first',
-        entries.filter((entry) => !last.includes(entry)),
-      ),
-    ],
-    rows: [[]],
-    last: [await useList('last', last)],
-    warnings: [],
+    definitions: first.length === entries.length ? [] : [await useList('first', first)],
+    secured: secured.length === 0 ? [] : [await useList('secured', secured)],
+    last: last.length === 0 ? [] : [await useList('last', last)],
+    rows: selected?.rows ?? [[]],
+    warnings: selected?.warnings ?? [],
   };
 }
 
 function isEventTrigger({ kind, rest }: ArchiveEntry): boolean {
   return kind === 'EVENT TRIGGER' || (/^(COMMENT|SECURITY LABEL)$/.test(kind) && rest.startsWith('- EVENT TRIGGER '));
+}
+
+function isRowSecurity({ kind }: ArchiveEntry): boolean {
+  return kind === 'ROW SECURITY';
+}
+
+function isFilling({ kind }: ArchiveEntry): boolean {
+  return kind === 'MATERIALIZED VIEW DATA';
 }

@@ -2,12 +2,7 @@ import { distance } from 'fastest-levenshtein';
 import { HoldfastError } from '../errors.ts';
 import type { Inventory, InventoryTable } from '../postgres/inventorySchema.ts';
 import type { ArchiveEntry } from './archiveEntries.ts';
-import { shownName } from './compareInventories.ts';
-
-interface Name {
-  readonly schema: string;
-  readonly name: string;
-}
+import { shownName, type TableName } from './compareInventories.ts';
 
 export interface TableSelection {
   /** Of the definitions' archive, in its own order. */
@@ -75,6 +70,7 @@ export function selectTables(
   const owners = chosen.map(({ rest }) => rest.replace(/[^ ]*$/, ''));
   const leftOut = hanging.filter(({ id, rest }) => !included.has(id) && owners.some((owner) => rest.startsWith(owner)));
   const list = entries.filter((entry) => included.has(entry.id) || isSchemaOf(entry, tables));
+  const definedOnly = list.filter((entry) => entry.kind === 'TABLE' && !chosen.includes(entry));
   return {
     entries: list,
     rows: rowArguments([
@@ -84,6 +80,9 @@ export function selectTables(
       ),
     ]),
     warnings: [
+      ...definedOnly.map(
+        ({ rest }) => `Without its rows, because only its definition is needed: table ${rest.replace(/ [^ ]*$/, '')}`,
+      ),
       ...leftOut.map(
         ({ kind, rest }) =>
           `Left out, because it needs another table: ${kind.toLowerCase()} ${rest.replace(/ [^ ]*$/, '')}`,
@@ -120,11 +119,11 @@ function isRelation(entry: ArchiveEntry | undefined): boolean {
   return entry !== undefined && RELATIONS.has(entry.kind);
 }
 
-function isNamed(entry: ArchiveEntry, { schema, name }: Name): boolean {
+function isNamed(entry: ArchiveEntry, { schema, name }: TableName): boolean {
   return entry.rest.startsWith(`${schema} ${name} `);
 }
 
-function isSchemaOf({ kind, rest }: ArchiveEntry, tables: readonly Name[]): boolean {
+function isSchemaOf({ kind, rest }: ArchiveEntry, tables: readonly TableName[]): boolean {
   return kind === 'SCHEMA' && tables.some(({ schema }) => rest.startsWith(`- ${schema} `));
 }
 
@@ -166,7 +165,7 @@ function closureOf(id: number, byId: ReadonlyMap<number, ArchiveEntry>): number[
 }
 
 /** pg_restore takes names as they are, no patterns; `--table` is for sequences too. */
-function rowArguments(relations: readonly Name[]): string[][] {
+function rowArguments(relations: readonly TableName[]): string[][] {
   const schemas = new Map<string, string[]>();
   for (const { schema, name } of relations) schemas.set(schema, [...(schemas.get(schema) ?? []), name]);
   return [...schemas].map(([schema, names]) => [`--schema=${schema}`, ...names.map((name) => `--table=${name}`)]);

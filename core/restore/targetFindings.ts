@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { cutList, quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { Finding } from '../postgres/preflight.ts';
+import { isNamed } from './compareInventories.ts';
 import { failure, warning } from './finding.ts';
 import { createRolesSql } from './sourceRoles.ts';
 import { isLeftOver } from './targetDatabase.ts';
@@ -105,7 +106,9 @@ export async function roleFindings(
     `select rolname as name, pg_has_role(oid, case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) as member from pg_roles`,
   );
   const present = rows.map(({ name }) => name);
-  const missing = inventory.roles.map(({ name }) => name).filter((name) => !present.includes(name));
+  const lacking = inventory.roles.filter(({ name }) => !present.includes(name));
+  const missing = lacking.map(({ name }) => name);
+  const needed = lacking.some((each) => isNamed(each, inventory));
   const createRoles = createRolesSql(globals, missing, present, 'shown');
   if (missing.length > 0) {
     const names = cutList(missing.map(quoteIdentifier));
@@ -115,6 +118,13 @@ export async function roleFindings(
       );
     // Policies name roles too, and cannot be left out.
     if (willBeMade) findings.push(warning(`${missing.length} roles are missing and will be created: ${names}`, ''));
+    else if (!needed)
+      findings.push(
+        warning(
+          `${missing.length} roles are missing that roles of the database are members of: ${names}; it is restored without, and what they were allowed by them they are not`,
+          createRoles.join(' '),
+        ),
+      );
     else
       findings.push({
         ...failure(`${missing.length} roles are missing: ${names}`, createRoles.join(' ')),

@@ -210,7 +210,11 @@ function unequal(
   return ApplicationFailure.nonRetryable(
     `What was restored as ${what} is not what backup ${backupId} holds, in ${count} things: ${named.join('; ')}`,
     'RestoreFailed',
-    { advice: 'Nothing was changed. Look at the differences, and restore another backup.' },
+    {
+      advice: differences.some((each) => each.what === 'definition')
+        ? `Nothing was changed. holdfast extract ${backupId} --part schema --as sql prints the dumped definitions, to look at what differs. Another backup may be without it.`
+        : 'Nothing was changed. Look at the differences, and restore another backup.',
+    },
   );
 }
 

@@ -84,6 +84,8 @@ test('what no dump carries is listed by name', async (context) => {
      create table elder (id int); create table heir (own text) inherits (elder); alter table elder add late int; create table grandchild () inherits (heir);
      insert into heir (id, own, late) values (1, 'x', 2); create foreign data wrapper w; create server s foreign data wrapper w; create foreign table far (id int) server s;
      create function pg_catalog.holdfast_test(int) returns int language sql as 'select $1'; create type pg_catalog.holdfast_test as enum ('a');
+     create table goal (id int primary key); create table loose (id int references goal, other int references goal, unique (id) deferrable);
+     alter table loose disable trigger all; alter table loose enable trigger user;
      create table doubled (v int); insert into doubled values (1), (1)`,
   );
   await assert.rejects(runSql(source, 'create unique index concurrently broken on doubled (v)'));
@@ -92,6 +94,9 @@ test('what no dump carries is listed by name', async (context) => {
   const { differences, notCarried } = await reconcile({ database: accessTo(target), expected: backup.inventory });
   assert.deepEqual(differences, []);
   assert.deepEqual(notCarried, [
+    'enabled state of constraint loose_id_fkey on public.loose is not restored, it is enforced again: ALTER TABLE ... DISABLE TRIGGER ALL, or ENABLE REPLICA, as a superuser sets it as it was',
+    'enabled state of constraint loose_id_key on public.loose is not restored, it is enforced again: ALTER TABLE ... DISABLE TRIGGER ALL, or ENABLE REPLICA, as a superuser sets it as it was',
+    'enabled state of constraint loose_other_fkey on public.loose is not restored, it is enforced again: ALTER TABLE ... DISABLE TRIGGER ALL, or ENABLE REPLICA, as a superuser sets it as it was',
     'invalid index public.broken was not usable at the source and is not restored',
     'object in a system schema function pg_catalog.holdfast_test(integer) is in no dump: make it again, in a schema of your own',
     'object in a system schema type pg_catalog.holdfast_test is in no dump: make it again, in a schema of your own',

@@ -114,6 +114,9 @@ test('[7] everything that is not as it was dumped is named', async (context) => 
   ]);
   const rows = result.differences.find(({ object, what }) => object === 'public.duplicates' && what === 'rows');
   assert.deepEqual([rows?.expected, rows?.found], ['6', '5']);
+  const rule = result.differences.find(({ kind, what }) => kind === 'rule' && what === 'definition');
+  assert.deepEqual([rule?.expected, rule?.found], ['the dumped one', 'another']);
+  assert.match(result.notices.join(), /holdfast extract BACKUP --part schema --as sql/);
   assert.equal(source.name === target.name, false);
 });
 

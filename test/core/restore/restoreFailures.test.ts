@@ -166,7 +166,7 @@ test('[7] a role that is missing fails the restore, unless owners and privileges
     reconcile({ database: accessTo(target), expected: backup.inventory, noOwner, noPrivileges: noOwner });
   assert.deepEqual((await compare(true)).differences, []);
   const strict = (await compare(false)).differences.map(({ kind, object, what }) => `${kind} ${object} ${what}`);
-  assert.ok(strict.includes(`role ${role} presence`), strict.join('\n'));
+  assert.ok(strict.includes(`role ${role} use`), strict.join('\n'));
 });
 
 test('[16] a copy found bad in the middle is passed over, and the next one restored', async (context) => {

@@ -91,3 +91,34 @@ test('[26] a table that is not there is refused with the nearest names, before a
   await assert.rejects(restore(backup, target, { tables: ['t'] }), /More than one schema has a table t/);
   assert.deepEqual(await databasesLike(target.name), []);
 });
+
+test('a table that inherits comes with the definitions of its parents, and without their rows', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(
+    source,
+    `create table grand (g int); insert into grand values (7); create table par (a int) inherits (grand); insert into par values (6, 1);
+     create schema "Odd one"; create table "Odd one".chi (b int) inherits (par); insert into "Odd one".chi values (5, 2, 3);
+     create table used (v int); insert into used values (1);
+     create function filled(used) returns int stable language sql begin atomic select count(*)::int from used; end;
+     create table calls (n int default filled(null)); insert into calls values (8);
+     create table cut (at int) partition by range (at); create table cut_1 partition of cut for values from (0) to (10); insert into cut values (1)`,
+  );
+  const backup = await backUp(context, source);
+  const tables = ['chi', 'calls', 'cut'];
+  const restored = await restore(backup, target, { tables });
+  assert.deepEqual(restored.warnings.toSorted(), [
+    'Without its rows, because only its definition is needed: table public grand',
+    'Without its rows, because only its definition is needed: table public par',
+    'Without its rows, because only its definition is needed: table public used',
+  ]);
+  const compare = () => reconcile({ database: accessTo(target), expected: backup.inventory, tables });
+  assert.deepEqual((await compare()).differences, []);
+  await runSql(target, `delete from cut; delete from only "Odd one".chi; insert into used values (2)`);
+  assert.deepEqual(
+    (await compare()).differences
+      .map(({ object, what, expected, found }) => `${object} ${what} ${expected} ${found}`)
+      .filter((line) => line.includes(' rows ')),
+    ['"Odd one".chi rows 1 0', 'public.cut_1 rows 1 0', 'public.used rows 0 1'],
+  );
+});
