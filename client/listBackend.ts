@@ -28,8 +28,8 @@ export async function listBackend(
   if (filter.mayBeEmpty === false && found.backups.length + found.problems.length === 0)
     throw await nothingThere(backend, source);
   const repository: Repository = {
+    ...found,
     backups: found.backups.filter(({ manifest }) => kind === undefined || manifest.kind === kind).slice(0, limit),
-    problems: found.problems,
   };
   terminal.answer(repositoryDocument(backend.name, repository), () =>
     describeRepository(terminal, backend.name, repository),

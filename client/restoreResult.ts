@@ -2,11 +2,10 @@ import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
-import { planRows } from '../core/restore/planRows.ts';
+import { notTheNewest, planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
-import { notTheNewest } from './recover/result.ts';
 import type { ViewedRun } from './runWorkflow.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
@@ -44,6 +43,7 @@ function askForApproval({ plan }: RestoreProgress, until: string, run: ViewedRun
     `temporal workflow update execute --address ${run.target.address} --namespace ${run.target.namespace} --workflow-id ${run.workflowId} --name ${name} --input '${JSON.stringify(input)}'`;
   return [
     `waits to be approved until ${until}. ${plan?.approval.why ?? ''}`,
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer).map((line) => `  ${line}`) : []),
     ...(plan ? planRows(plan).map(([name, value]) => `  ${name}: ${value}`) : []),
     `approve it in the Web UI${run.link === undefined ? '' : ` (${run.link})`}, or with`,
     `  ${update('approve', { by: 'your name' })}`,
@@ -64,7 +64,7 @@ export function describeRestoreResult(
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
   return [
     head,
-    ...(plan ? notTheNewest(plan.backup.id, plan.newer ?? []) : []),
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer) : []),
     ...section(plan ? [terminal.table(['', ''], planRows(plan))] : []),
     ...section(
       plan

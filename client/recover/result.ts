@@ -1,6 +1,6 @@
 import { formatDuration } from '../../core/format.ts';
 import { describeTree, isWhole } from '../../core/restore/describeTrees.ts';
-import { backupRows, databaseRows, fileRows, shownRows } from '../../core/restore/planRows.ts';
+import { backupRows, databaseRows, fileRows, notTheNewest, shownRows } from '../../core/restore/planRows.ts';
 import type { PassedOver } from '../../core/restore/run.ts';
 import type { Terminal } from '../terminal.ts';
 import type { RecoveredDatabase } from './database.ts';
@@ -48,11 +48,6 @@ export function describePlannedRecovery(planned: PlannedRecovery, terminal: Term
 
 function describeBackup({ backup, source, sealedAt, newer }: RecoveredBackup): string[] {
   return [...notTheNewest(backup, newer), `Backup ${backup} of ${source}, sealed ${sealedAt}`];
-}
-
-/** What is to be known before everything else of a recovery of the newest backup. */
-export function notTheNewest(backup: string, newer: readonly PassedOver[]): string[] {
-  return newer.map(({ backend, reason }) => `BACKUP ${backup} MAY NOT BE THE NEWEST: ${backend}: ${reason}`);
 }
 
 function describeDatabase(database: RecoveredDatabase): string[] {

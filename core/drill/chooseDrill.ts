@@ -2,7 +2,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readRepository, type Repository } from '../repository/listRepository.ts';
 import { chooseBackup } from '../restore/chooseBackup.ts';
-import type { PassedOver, RestoreCopy } from '../restore/run.ts';
+import type { BackupIndex, PassedOver, RestoreCopy } from '../restore/run.ts';
 import type { CheckingKey } from '../seal/keys.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import { draw } from './draw.ts';
@@ -17,6 +17,7 @@ export interface ChooseDrillOptions {
   readonly seed: number;
   /** Whether a copy is known not to be good: such a one is left to whoever heals it, unless it was asked for by name. */
   readonly isKnownBad: (backup: string, backend: string) => boolean;
+  readonly index?: BackupIndex | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,6 +26,8 @@ export interface ChosenDrill {
   readonly manifestSha256: string;
   readonly backend: string;
   readonly passedOver: readonly PassedOver[];
+  /** Of `latest`: what speaks for a newer one, in words. */
+  readonly newer?: readonly string[];
 }
 
 /**
@@ -37,14 +40,15 @@ export async function chooseDrill(options: ChooseDrillOptions): Promise<ChosenDr
   return backup === undefined || backup === 'random' ? chooseRandom(options) : chooseNamed(options);
 }
 
-async function chooseNamed({ input, copies, checkingKeys, seed, isKnownBad, signal }: ChooseDrillOptions) {
+async function chooseNamed(options: ChooseDrillOptions): Promise<ChosenDrill> {
+  const { input, copies, checkingKeys, seed, isKnownBad, index, signal } = options;
   const { source, backup } = input;
   const parts = input.files === false ? ['database'] : [];
-  const chosen = await chooseBackup({ wish: { source, backup, parts }, copies, checkingKeys, signal });
-  const { manifest, manifestSha256, passedOver } = chosen;
+  const chosen = await chooseBackup({ wish: { source, backup, parts }, copies, checkingKeys, index, signal });
+  const { manifest, manifestSha256, passedOver, newer } = chosen;
   const names = chosen.copies.map(({ backend }) => backend);
   const good = names.filter((name) => !isKnownBad(manifest.id, name));
-  return { manifest, manifestSha256, backend: drawn(good.length > 0 ? good : names, seed), passedOver };
+  return { manifest, manifestSha256, backend: drawn(good.length > 0 ? good : names, seed), passedOver, newer };
 }
 
 async function chooseRandom(options: ChooseDrillOptions): Promise<ChosenDrill> {

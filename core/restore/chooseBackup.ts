@@ -1,17 +1,17 @@
-import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
-import { parseBackupId } from '../repository/backupId.ts';
-import type { BackupLocation } from '../repository/layout.ts';
+import { HoldfastError, isHoldfastError } from '../errors.ts';
 import { findPlaces, readRepository } from '../repository/listRepository.ts';
 import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
-import type { Manifest } from '../repository/manifest.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
-import { treesOf } from './treeParts.ts';
+import { lackOf } from './lackOf.ts';
+import { newerBackups } from './newerBackups.ts';
+import { passOver, type Unpublished, type Untrusted } from './passOver.ts';
 import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, RestoreCopy } from './run.ts';
 
 /**
  * Finds the backup that is meant, by the manifests on the storages: by its id or the beginning of one, or the newest of
  * a source, now or before a time. A published manifest means that its copy was proven. `latest` never is a backup of
- * the tier pre-restore: it shows what somebody wanted to get away from; such a one is named by its id.
+ * the tier pre-restore: it shows what somebody wanted to get away from; such a one is named by its id. What speaks for a
+ * newer backup than the one that was found is told: see `newerBackups`.
  *
  * Throws InvalidInput, naming the nearest ids where an id is wrong; KeyMissing, ManifestInvalid, ObjectMissing where no
  * storage has a manifest to be trusted; the first storage's error where none could be asked.
@@ -51,7 +51,7 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
   const { source } = wish;
   if (source === undefined) throw invalid('The newest backup of which source?', 'Name the source.');
   const until = timeOf(wish.before);
-  const { found, untrusted, silent } = await readAll(options, source);
+  const { found, untrusted, unpublished, silent } = await readAll(options, source);
   const passedOver = [...untrusted, ...silent];
   const candidates = found
     .filter(({ manifest }) => manifest.tier !== 'pre-restore' && lackOf(manifest, wish) === undefined)
@@ -63,13 +63,23 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
     throw await noneFound({ wish, source, copies, candidates, found, untrusted, passedOver });
   }
   const chosen = candidates.filter(({ manifest }) => manifest.id === first.manifest.id);
-  const newer = untrusted.filter(({ location: { backup, tier } }) => {
-    const readElsewhere = found.some(({ manifest }) => manifest.id === backup);
-    // Its own words cannot be trusted, but its folder's name tells when it was begun.
-    const inTime = until === undefined || parseBackupId(backup).time.getTime() <= until;
-    return tier !== 'pre-restore' && backup > first.manifest.id && inTime && !readElsewhere;
+  const readable = new Set(found.map(({ manifest }) => manifest.id));
+  const doubts = await newerBackups({
+    ...options,
+    source,
+    chosen: first.manifest,
+    until,
+    untrusted: untrusted.filter(({ location }) => !readable.has(location.backup)),
+    unpublished: unpublished.filter(({ location }) => !readable.has(location.backup)),
+    readable,
+    silent,
   });
-  return { ...together(chosen, passedOver.map(plain)), newer: newer.map(plain) };
+  const told = passedOver.filter((each) => !doubts.untrusted.some((untrustedOne) => untrustedOne === each));
+  return {
+    ...together(chosen, told.map(plain)),
+    newer: doubts.newer,
+    ...(doubts.indexSilent !== undefined && { indexSilent: doubts.indexSilent }),
+  };
 }
 
 /** Without what does not go into histories. */
@@ -77,20 +87,18 @@ function plain({ backend, reason }: PassedOver): PassedOver {
   return { backend, reason };
 }
 
-interface Untrusted extends PassedOver {
-  readonly location: BackupLocation;
-  readonly error: HoldfastError;
-}
-
 /** All manifests of a source on all storages. Throws the first storage's error where none could be asked. */
 async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, source: string) {
   const found: Found[] = [];
   const untrusted: Untrusted[] = [];
+  const unpublished: Unpublished[] = [];
   const silent: PassedOver[] = [];
   const failures: unknown[] = [];
   for (const copy of copies) {
     try {
-      const { backups, problems } = await readRepository(await copy.open(), checkingKeys, { source }, signal);
+      const read = await readRepository(await copy.open(), checkingKeys, { source }, signal);
+      const { backups, problems } = read;
+      unpublished.push(...read.unpublished.map((location) => ({ copy, location })));
       found.push(...backups.map((backup) => ({ copy, ...backup })));
       for (const { location, problem } of problems)
         untrusted.push({ ...passOver(copy.backend, problem), location, error: problem });
@@ -102,14 +110,7 @@ async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, so
     }
   }
   if (failures.length === copies.length && failures.length > 0) throw failures[0];
-  return { found, untrusted, silent };
-}
-
-/** The message without the storage's name, which stands before it, and ready for a list. */
-function passOver(backend: string, error: unknown): PassedOver {
-  const message = messageOf(error).replace(/\.$/, '');
-  const named = [`${backend}: `, `backend ${backend}: `].find((start) => message.startsWith(start)) ?? '';
-  return { backend, reason: message.slice(named.length) };
+  return { found, untrusted, unpublished, silent };
 }
 
 interface Found extends ReadManifest {
@@ -117,7 +118,10 @@ interface Found extends ReadManifest {
 }
 
 /** Copies of one backup. All have the same manifest; one that has another is not used. */
-function together(found: readonly Found[], passedOver: readonly PassedOver[]): Omit<ChosenBackup, 'newer'> {
+function together(
+  found: readonly Found[],
+  passedOver: readonly PassedOver[],
+): Omit<ChosenBackup, 'newer' | 'indexSilent'> {
   const [first] = found;
   if (first === undefined) throw new TypeError('somebody has found it');
   const others = found.filter(({ sha256 }) => sha256 !== first.sha256);
@@ -146,12 +150,6 @@ function fitting(chosen: ChosenBackup, wish: BackupWish): ChosenBackup {
   if (lack !== undefined)
     throw invalid(`Backup ${id} has no ${lack}`, `Its parts are: ${parts.map(({ part }) => part).join(', ')}.`);
   return chosen;
-}
-
-/** What of the wanted a backup does not hold. */
-function lackOf(manifest: Manifest, { parts = [], anyTree = false }: BackupWish): string | undefined {
-  const lacking = parts.find((part) => manifest.parts.every((each) => each.part !== part));
-  return lacking ?? (anyTree && treesOf(manifest).length === 0 ? 'file trees' : undefined);
 }
 
 function timeOf(before: string | undefined): number | undefined {

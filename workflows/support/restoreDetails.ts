@@ -2,7 +2,7 @@ import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
-import { planRows } from '../../core/restore/planRows.ts';
+import { notTheNewest, planRows } from '../../core/restore/planRows.ts';
 
 /** A restore's story for the Web UI, in the Markdown that its current details show. */
 export function describeRestore(progress: RestoreProgress, end?: RestoreResult): string {
@@ -35,6 +35,7 @@ export function describeRestore(progress: RestoreProgress, end?: RestoreResult):
 
 function planLines(plan: RestorePlan): string[] {
   return [
+    ...notTheNewest(plan.backup.id, plan.newer).flatMap((line) => [`**${inCell(line)}**`, '']),
     '| | |',
     '| --- | --- |',
     ...planRows(plan).map(([name, value]) => `| ${name} | ${inCell(value)} |`),
