@@ -1,7 +1,8 @@
-import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readRepository, type Repository } from '../repository/listRepository.ts';
 import { chooseBackup } from '../restore/chooseBackup.ts';
+import { noneTrusted, passOver, type Untrusted } from '../restore/passOver.ts';
 import type { BackupIndex, PassedOver, RestoreCopy } from '../restore/run.ts';
 import type { CheckingKey } from '../seal/keys.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
@@ -54,7 +55,8 @@ async function chooseNamed(options: ChooseDrillOptions): Promise<ChosenDrill> {
 async function chooseRandom(options: ChooseDrillOptions): Promise<ChosenDrill> {
   const { input, seed } = options;
   if (options.checkingKeys.length === 0) throw noCheckingKey();
-  const { found, passedOver } = await readAll(options);
+  const { found, readable, untrusted, passedOver } = await readAll(options);
+  if (found.length === 0 && !readable && untrusted[0]) throw noneTrusted(input.source, untrusted, untrusted[0]);
   if (found.length === 0) throw noneFound(input, passedOver);
   const byBackup = Map.groupBy(found, ({ manifest }) => manifest.id);
   const holding = byBackup.get(drawn([...byBackup.keys()], seed)) ?? [];
@@ -74,6 +76,8 @@ async function readAll({ input, copies, checkingKeys, isKnownBad, signal }: Choo
   const passedOver: PassedOver[] = [];
   const failures: HoldfastError[] = [];
   const found: Found[] = [];
+  const untrusted: Untrusted[] = [];
+  let readable = false;
   for (const { backend, open } of copies) {
     let repository: Repository;
     try {
@@ -82,16 +86,19 @@ async function readAll({ input, copies, checkingKeys, isKnownBad, signal }: Choo
       signal?.throwIfAborted();
       if (!isHoldfastError(error)) throw error;
       failures.push(error);
-      passedOver.push({ backend, reason: messageOf(error) });
+      passedOver.push(passOver(backend, error));
       continue;
     }
-    passedOver.push(...repository.problems.map(({ problem }) => ({ backend, reason: problem.message })));
+    for (const { problem, location } of repository.problems)
+      untrusted.push({ ...passOver(backend, problem), location, error: problem });
+    readable ||= repository.backups.length > 0;
     for (const { manifest, sha256 } of repository.backups)
       if (canBeTried(manifest, input) && !isKnownBad(manifest.id, backend))
         found.push({ backend, manifest, manifestSha256: sha256 });
   }
   if (failures[0] && failures.length === copies.length) throw failures[0];
-  return { found, passedOver };
+  passedOver.push(...untrusted.map(({ backend, reason }) => ({ backend, reason })));
+  return { found, readable, untrusted, passedOver };
 }
 
 function canBeTried(manifest: Manifest, { files }: ChooseDrillOptions['input']): boolean {
@@ -106,7 +113,11 @@ function drawn(names: readonly string[], seed: number): string {
 }
 
 function noneFound({ source, backend }: ChooseDrillOptions['input'], passedOver: readonly PassedOver[]): HoldfastError {
-  const reasons = passedOver.map((each) => `${each.backend}: ${each.reason}`).join('; ');
+  const byBackend = [...Map.groupBy(passedOver, (each) => each.backend)];
+  const more = (count: number) => (count === 0 ? '' : `, and ${count} more`);
+  const reasons = byBackend
+    .map(([backend, list]) => `${backend}: ${list[0]?.reason ?? ''}${more(list.length - 1)}`)
+    .join('; ');
   return new HoldfastError(
     'InvalidInput',
     `There is no backup of source ${source}${backend === undefined ? '' : ` on ${backend}`} to try out`,

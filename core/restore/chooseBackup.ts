@@ -4,7 +4,7 @@ import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import { lackOf } from './lackOf.ts';
 import { newerBackups } from './newerBackups.ts';
-import { passOver, type Unpublished, type Untrusted } from './passOver.ts';
+import { noneTrusted, passOver, type Unpublished, type Untrusted } from './passOver.ts';
 import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, RestoreCopy } from './run.ts';
 
 /**
@@ -31,7 +31,7 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
   const { location, holding, silent } = await findPlaces(places, id, signal, wish.source);
   const passedOver: PassedOver[] = silent.map(({ name, error }) => passOver(name, error));
   const found: Found[] = [];
-  let problem: unknown;
+  let problem: HoldfastError | undefined;
   for (const copy of copies.filter(({ backend }) => holding.includes(backend))) {
     try {
       found.push({ copy, ...(await readManifest(await copy.open(), location, checkingKeys, signal)) });
@@ -42,8 +42,24 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
       passedOver.push(passOver(copy.backend, error));
     }
   }
-  if (found.length === 0) throw problem;
+  if (found.length === 0) {
+    const asked = [...holding, ...silent.map(({ name }) => name)];
+    const without = copies.filter(({ backend }) => !asked.includes(backend));
+    const reasons = [...passedOver, ...without.map(({ backend }) => ({ backend, reason: 'it has none' }))];
+    throw noGoodManifest(location.backup, reasons, problem);
+  }
   return { ...together(found, passedOver), newer: [] };
+}
+
+/** One reason alone speaks for itself; of several none is left out, for each copy may be mended in its own way. */
+function noGoodManifest(id: string, each: readonly PassedOver[], problem: HoldfastError | undefined): HoldfastError {
+  if (problem && each.length === 1) return problem;
+  const reasons = each.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+  const advice = problem?.type === 'KeyMissing' ? problem.advice : undefined;
+  return new HoldfastError(problem?.type ?? 'ObjectMissing', `No copy of backup ${id} can be used: ${reasons}`, {
+    advice: advice ?? 'Choose another backup: `holdfast list` shows them.',
+    ...(problem && { cause: problem }),
+  });
 }
 
 async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
@@ -154,9 +170,23 @@ function fitting(chosen: ChosenBackup, wish: BackupWish): ChosenBackup {
 
 function timeOf(before: string | undefined): number | undefined {
   if (before === undefined) return undefined;
+  const [, day] = POINT_IN_TIME.exec(before) ?? [];
   const time = Date.parse(before);
-  if (Number.isNaN(time)) throw invalid(`${before} is no time`, 'Write it like 2026-11-20T02:00:00Z.');
+  // Date.parse takes far more for a time than anybody means by one, and turns 30 February into March.
+  if (day === undefined || Number.isNaN(time) || !isDay(day))
+    throw invalid(
+      `${before} is no time`,
+      'Write it like 2026-11-20T02:00:00Z, or with the zone as in 2026-11-20T03:00:00+01:00; a day alone begins at 00:00 UTC.',
+    );
   return time;
+}
+
+/** ISO 8601: a day, or a time with its zone. What a time without one means depends on where it is read. */
+const POINT_IN_TIME = /^(\d{4}-\d{2}-\d{2})(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2}))?$/;
+
+function isDay(day: string): boolean {
+  const midnight = new Date(day);
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
 }
 
 interface Missing {
@@ -181,17 +211,6 @@ async function noneFound(missing: Missing): Promise<HoldfastError> {
   return invalid(
     wish.before === undefined ? what : `${what} from before ${wish.before}`,
     `${oldest ? `The oldest is ${oldest.id}.` : found.length > 0 ? partsOf(found) : await sourcesOf(missing)}${unread}`,
-  );
-}
-
-function noneTrusted(source: string, untrusted: readonly Untrusted[], problem: Untrusted): HoldfastError {
-  const { error, backend, reason } = problem;
-  const ids = new Set(untrusted.map(({ location }) => location.backup));
-  const others = untrusted.every((each) => each.error.type === error.type) ? '' : ', others for other reasons';
-  return new HoldfastError(
-    error.type,
-    `None of the ${ids.size} backups of source ${source} can be used: ${backend}: ${reason}${others}`,
-    { ...(error.advice !== undefined && { advice: error.advice }), cause: error },
   );
 }
 

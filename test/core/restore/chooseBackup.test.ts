@@ -88,6 +88,10 @@ test('what makes no sense is refused, naming what there is', async (context) => 
   await refused({ source: 'shop', parts: ['media'] }, /no backup of source shop with media/, /hold: .*database/);
   await refused({ source: 'shpo' }, /no backup of source shpo$/, /backups of: (other, shop|shop, other)\./);
   await refused({ source: 'shop', before: 'yesterday' }, /yesterday is no time/, /2026/);
+  for (const before of ['1', 'now 1', '2026-11-20T02:00', '2026-11-20 02:00:00Z', '2026-02-30', '2026-11-20T25:00:00Z'])
+    await refused({ source: 'shop', before }, /is no time$/, /zone/);
+  for (const before of ['2026-11-20', '2026-11-20T02:00Z', '2026-11-20T02:00:00.5+01:00'])
+    assert.equal((await choose({ source: 'shop', before })).manifest.id, DAY[1]);
   await refused({ source: 'shop', before: '2020-01-01' }, /from before 2020-01-01/, new RegExp(DAY[0]));
   await refused({ backup: DAY[0], before: '2026-11-20' }, /names one by its id/, /or/);
   await refused({}, /which source/, /source/);
@@ -271,6 +275,30 @@ test('[24] a copy whose manifest is signed but another is not used', async (cont
     ['copy-1'],
   );
   assert.match(chosen.passedOver[0]?.reason ?? '', /another than the one on copy-1/);
+});
+
+test('[24] where every copy of the backup that is named is bad, each is told with its reason', async (context) => {
+  const { choose, publish, pathOf, copies } = await repository(context);
+  const { id } = await publish(DAY[1]);
+  const manifest = await publish(DAY[0]);
+  await rm(pathOf(0, manifest));
+  await writeFile(pathOf(0, manifest), '{}');
+  const [other] = copies;
+  assert.ok(other);
+  await rm(pathOf(1, manifest));
+  await assert.rejects(choose({ backup: DAY[0] }), (error) => {
+    assert.ok(isHoldfastError(error, 'ManifestInvalid'), String(error));
+    assert.match(
+      error.message,
+      /^No copy of backup 20261118\S+ can be used: copy-1: shop\S+ .*; copy-2: there is no shop\S+$/,
+    );
+    assert.equal(error.advice, 'Choose another backup: `holdfast list` shows them.');
+    return true;
+  });
+  await rm(dirname(pathOf(1, manifest)), { recursive: true });
+  await assert.rejects(choose({ backup: DAY[0] }), { message: /; copy-2: it has none$/ });
+  await assert.rejects(choose({ backup: DAY[0] }, [other]), { message: /^copy-1: shop\S+ cannot be trusted/ });
+  assert.equal((await choose({ backup: id })).passedOver.length, 0);
 });
 
 test('an id that is none is answered with those of its source', async (context) => {
