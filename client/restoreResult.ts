@@ -1,6 +1,7 @@
 import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
+import { describeCompared } from '../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
 import { notTheNewest, planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
@@ -118,7 +119,7 @@ function outcomeLines({ database, backend, passedOver, reconciliation, checks, d
     ...(rest.safetyBackup === undefined ? [] : [`The state of before is backup ${rest.safetyBackup}.`]),
     ...(reconciliation
       ? [
-          `${reconciliation.equal ? 'Equal to what was dumped' : `${reconciliation.differenceCount} differences`}: ${reconciliation.compared.tables} tables, ${reconciliation.compared.rows} rows, ${reconciliation.compared.sequences} sequences, ${reconciliation.compared.objects} objects, ${reconciliation.compared.largeObjects} large objects.`,
+          `${reconciliation.equal ? 'Equal to what was dumped' : `${reconciliation.differenceCount} differences`}: ${describeCompared(reconciliation.compared)}.`,
         ]
       : []),
     ...differences.map(

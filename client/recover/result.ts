@@ -1,4 +1,5 @@
 import { formatDuration } from '../../core/format.ts';
+import { describeCompared } from '../../core/restore/describeCompared.ts';
 import { describeTree, isWhole } from '../../core/restore/describeTrees.ts';
 import { backupRows, databaseRows, fileRows, notTheNewest, shownRows } from '../../core/restore/planRows.ts';
 import type { PassedOver } from '../../core/restore/run.ts';
@@ -53,10 +54,9 @@ function describeBackup({ backup, source, sealedAt, newer }: RecoveredBackup): s
 function describeDatabase(database: RecoveredDatabase): string[] {
   const { name, backend, createdRoles, durations, warnings, reconciliation } = database;
   const { equal, compared, differences, differenceCount, notCarried, notices } = reconciliation;
-  const what = `${compared.tables} tables, ${compared.rows} rows, ${compared.sequences} sequences, ${compared.objects} objects, ${compared.largeObjects} large objects`;
   const verdict = equal ? 'equal to what was dumped' : `NOT equal to what was dumped, ${differenceCount} differences`;
   return [
-    `Database ${name} from ${backend} in ${formatDuration(durations.total)}, ${verdict}: ${what}.`,
+    `Database ${name} from ${backend} in ${formatDuration(durations.total)}, ${verdict}: ${describeCompared(compared)}.`,
     ...differences.map(
       (each) => `${each.severity}: ${each.kind} ${each.object}: ${each.what} ${each.expected} -> ${each.found}`,
     ),

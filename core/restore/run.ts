@@ -202,10 +202,10 @@ export interface Reconciliation {
   /** Differences first; at most `DIFFERENCES_SHOWN`, `differenceCount` is exact. */
   readonly differences: readonly Difference[];
   readonly differenceCount: number;
-  /** What was compared. `rows` is decimal text. */
+  /** What was compared. `rows` is decimal text, and unset where the backup has no numbers of rows. */
   readonly compared: {
     readonly tables: number;
-    readonly rows: string;
+    readonly rows?: string;
     readonly sequences: number;
     readonly objects: number;
     readonly largeObjects: string;

@@ -1,6 +1,7 @@
 import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
+import { describeCompared } from '../../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
 import { notTheNewest, planRows } from '../../core/restore/planRows.ts';
 
@@ -58,7 +59,7 @@ function endLines(result: RestoreResult): string[] {
     '',
     ...(reconciliation
       ? [
-          `${reconciliation.equal ? 'Equal to what was dumped' : `**${reconciliation.differenceCount} differences**`}: ${reconciliation.compared.tables} tables, ${reconciliation.compared.rows} rows, ${reconciliation.compared.objects} objects.`,
+          `${reconciliation.equal ? 'Equal to what was dumped' : `**${reconciliation.differenceCount} differences**`}: ${describeCompared(reconciliation.compared)}.`,
           '',
           ...reconciliation.differences
             .slice(0, 20)
