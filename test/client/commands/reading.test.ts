@@ -269,6 +269,8 @@ test('[25] recover lists and extracts with a storage and a key alone, from a dir
   }
   const bare = await temporaryDirectory(t);
   await assert.rejects(recover('list', '--local', bare), /code 2.*There is no backup there.*nothing lies there/s);
+  for (const name of ['ops.key', 'sign.pem']) await writeFile(join(bare, name), '');
+  await assert.rejects(recover('list', '--local', bare), /there are only files: ops\.key, sign\.pem\./);
   // Node keeps compiled code in the cache directory; nothing of a backup goes there.
   const left = (await readdir(empty)).filter((name) => name !== '.cache');
   assert.deepEqual(left.toSorted(), ['0.dump', '1.dump']);
