@@ -1,10 +1,10 @@
 import { CATALOG_PENDING } from '../core/catalog/pending.ts';
-import type { Configuration } from '../core/config/schema.ts';
+import type { Configuration, SourceConfiguration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
 import { describeCompared } from '../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
 import { notTheNewest, planRows } from '../core/restore/planRows.ts';
-import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
+import type { RestoreInput, RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
 import type { ViewedRun } from './runWorkflow.ts';
@@ -39,17 +39,35 @@ export function viewOfRestore(progress: RestoreProgress, run: ViewedRun): Progre
   };
 }
 
-function askForApproval({ plan }: RestoreProgress, until: string, run: ViewedRun): string {
+/** What to know of a restore that nobody watches; undefined where it waits for nobody. */
+export function unattendedRestore(
+  { mode = 'new', confirm, dryRun }: RestoreInput,
+  { approval }: SourceConfiguration['restore'],
+  run: ViewedRun,
+): string | undefined {
+  if (dryRun) return undefined;
+  if (approval === 'required') return ['It waits to be approved:', ...approvalCommands(run)].join('\n');
+  if (mode === 'new' || confirm !== undefined) return undefined;
+  return ['Where it replaces something, it waits to be approved:', ...approvalCommands(run)].join('\n');
+}
+
+function approvalCommands(run: ViewedRun): string[] {
   const update = (name: string, input: object) =>
     `temporal workflow update execute --address ${run.target.address} --namespace ${run.target.namespace} --workflow-id ${run.workflowId} --name ${name} --input '${JSON.stringify(input)}'`;
   return [
-    `waits to be approved until ${until}. ${plan?.approval.why ?? ''}`,
-    ...(plan ? notTheNewest(plan.backup.id, plan.newer).map((line) => `  ${line}`) : []),
-    ...(plan ? planRows(plan).map(([name, value]) => `  ${name}: ${value}`) : []),
     `approve it in the Web UI${run.link === undefined ? '' : ` (${run.link})`}, or with`,
     `  ${update('approve', { by: 'your name' })}`,
     'or end it with',
     `  ${update('abort', { by: 'your name', reason: 'why' })}`,
+  ];
+}
+
+function askForApproval({ plan }: RestoreProgress, until: string, run: ViewedRun): string {
+  return [
+    `waits to be approved until ${until}. ${plan?.approval.why ?? ''}`,
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer).map((line) => `  ${line}`) : []),
+    ...(plan ? planRows(plan).map(([name, value]) => `  ${name}: ${value}`) : []),
+    ...approvalCommands(run),
   ].join('\n');
 }
 

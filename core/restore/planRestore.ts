@@ -4,6 +4,9 @@ import { sourceNamed, type Backends, type Keys } from '../config/open.ts';
 import type { Configuration, SourceConfiguration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Finding } from '../postgres/preflight.ts';
+import type { Manifest } from '../repository/manifest.ts';
+import type { Spool } from '../spool/spool.ts';
+import { spoolShortage } from '../spool/spoolShortage.ts';
 import type { AskLiveRuns } from '../sweep/liveRuns.ts';
 import { backupIndex } from './backupIndex.ts';
 import { chooseBackup } from './chooseBackup.ts';
@@ -24,6 +27,7 @@ export interface PlanRestoreOptions {
   readonly keys: Keys;
   readonly catalog: () => Promise<Catalog>;
   readonly liveRuns: AskLiveRuns;
+  readonly spool: Spool;
   /** Names of the environment variables that there are. */
   readonly environment: readonly string[];
   /** Task queue and name of this host: file trees are where they are planned. */
@@ -82,6 +86,7 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
       ...(planned?.findings ?? []),
       ...(files?.trees ?? []).flatMap(({ findings }) => findings),
       ...safety.findings,
+      ...(safety.plan ? await spoolFindings(options, manifest) : []),
     ])
       .slice(0, MOST_FINDINGS)
       .map(shortenedFinding),
@@ -140,6 +145,15 @@ function indexFindings({ manifest, indexSilent }: ChosenBackup): Finding[] {
       advice: 'What the storages themselves show of newer ones is said.',
     },
   ];
+}
+
+/** By what is restored: what is replaced is about as large. The backup before may go through the spool of another host. */
+async function spoolFindings({ spool, host }: PlanRestoreOptions, { parts }: Manifest): Promise<Finding[]> {
+  const storedBytes = parts.reduce((sum, part) => sum + part.storedBytes, 0);
+  const shortage = await spoolShortage(spool, storedBytes);
+  if (shortage === undefined) return [];
+  const advice = 'Free space there, or point spool.path at a larger disk: what is replaced is backed up before.';
+  return [{ severity: 'warning', type: 'SpoolFailed', message: `${shortage}, on ${host}`, advice }];
 }
 
 /** A restore must go well without the catalog. */
