@@ -113,11 +113,7 @@ function drawn(names: readonly string[], seed: number): string {
 }
 
 function noneFound({ source, backend }: ChooseDrillOptions['input'], passedOver: readonly PassedOver[]): HoldfastError {
-  const byBackend = [...Map.groupBy(passedOver, (each) => each.backend)];
-  const more = (count: number) => (count === 0 ? '' : `, and ${count} more`);
-  const reasons = byBackend
-    .map(([backend, list]) => `${backend}: ${list[0]?.reason ?? ''}${more(list.length - 1)}`)
-    .join('; ');
+  const reasons = firstOfEach(passedOver).join('; ');
   return new HoldfastError(
     'InvalidInput',
     `There is no backup of source ${source}${backend === undefined ? '' : ` on ${backend}`} to try out`,
@@ -126,4 +122,12 @@ function noneFound({ source, backend }: ChooseDrillOptions['input'], passedOver:
         reasons === '' ? `Make one with \`holdfast backup ${source}\`.` : `Not everything could be read: ${reasons}`,
     },
   );
+}
+
+/** The first reason of each storage, and how many more it has. */
+function firstOfEach(passedOver: readonly PassedOver[]): string[] {
+  return [...Map.groupBy(passedOver, ({ backend }) => backend)].map(([backend, [first, ...more]]) => {
+    const others = more.length === 0 ? '' : `, and ${more.length} more`;
+    return `${backend}: ${first?.reason ?? ''}${others}`;
+  });
 }
