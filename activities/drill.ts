@@ -31,8 +31,15 @@ import { createTeller } from './support/teller.ts';
 
 export const chooseDrillStep =
   (dependencies: Dependencies) =>
-  ({ signal }: StepContext, input: DrillInput, seed: number): Promise<DrillAssignment> =>
-    assignDrill({ ...dependencies, hostQueue: dependencies.spoolQueue, input, seed, signal });
+  (context: StepContext, input: DrillInput, seed: number): Promise<DrillAssignment> =>
+    assignDrill({
+      ...dependencies,
+      liveRuns: () => context.liveRuns(dependencies.configuration.temporal.taskQueue),
+      hostQueue: dependencies.spoolQueue,
+      input,
+      seed,
+      signal: context.signal,
+    });
 
 export const drillDatabaseStep =
   (dependencies: Dependencies) =>

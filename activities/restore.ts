@@ -22,7 +22,13 @@ import type { StepContext } from './support/step.ts';
 import { tellCatalog } from './support/tellCatalog.ts';
 
 export const planRestoreStep = (dependencies: Dependencies) => (context: StepContext, request: PlanRequest) =>
-  planRestore({ ...dependencies, request, environment: Object.keys(process.env), signal: context.signal });
+  planRestore({
+    ...dependencies,
+    request,
+    environment: Object.keys(process.env),
+    liveRuns: () => context.liveRuns(dependencies.configuration.temporal.taskQueue),
+    signal: context.signal,
+  });
 
 export const createRolesStep =
   (dependencies: Dependencies) =>

@@ -41,17 +41,28 @@ export async function repositoryOn(
   if (filter.mayBeEmpty === false && found.backups.length + found.problems.length === 0)
     throw await nothingThere(backend, source);
   return {
+    ...found,
     backups: found.backups.filter(({ manifest }) => kind === undefined || manifest.kind === kind).slice(0, limit),
-    problems: found.problems,
   };
 }
 
 async function nothingThere(backend: Backend, source: string | undefined): Promise<HoldfastError> {
   const names = await Array.fromAsync(backend.listDirectories(''));
+  const files = names.length === 0 ? await firstKeys(backend) : [];
   return new HoldfastError('InvalidInput', `There is no backup${source === undefined ? '' : ` of ${source}`} there`, {
     advice:
       names.length === 0
-        ? 'Check the directory, or bucket and prefix: no folder lies there, and the backups of a source are in one of its name.'
+        ? `Check the directory, or bucket and prefix: ${files.length === 0 ? 'nothing lies there' : `sources would be its folders, and there are only files: ${files.join(', ')}`}.`
         : `Check the directory, or bucket and prefix: sources would be its folders, and what lies there is ${cutList(names)}.`,
   });
+}
+
+const FILES_NAMED = 5;
+
+async function firstKeys(backend: Backend): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of backend.list('')) {
+    if (keys.push(key) === FILES_NAMED) break;
+  }
+  return keys;
 }

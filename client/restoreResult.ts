@@ -1,12 +1,12 @@
 import { CATALOG_PENDING } from '../core/catalog/pending.ts';
-import type { Configuration } from '../core/config/schema.ts';
+import type { Configuration, SourceConfiguration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
+import { describeCompared } from '../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
-import { planRows } from '../core/restore/planRows.ts';
-import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
+import { notTheNewest, planRows } from '../core/restore/planRows.ts';
+import type { RestoreInput, RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';
-import { notTheNewest } from './recover/result.ts';
 import type { ViewedRun } from './runWorkflow.ts';
 import { EXIT_CODES, type ExitCode, type Style, type Terminal } from './terminal.ts';
 
@@ -39,16 +39,35 @@ export function viewOfRestore(progress: RestoreProgress, run: ViewedRun): Progre
   };
 }
 
-function askForApproval({ plan }: RestoreProgress, until: string, run: ViewedRun): string {
+/** What to know of a restore that nobody watches; undefined where it waits for nobody. */
+export function unattendedRestore(
+  { mode = 'new', confirm, dryRun }: RestoreInput,
+  { approval }: SourceConfiguration['restore'],
+  run: ViewedRun,
+): string | undefined {
+  if (dryRun) return undefined;
+  if (approval === 'required') return ['It waits to be approved:', ...approvalCommands(run)].join('\n');
+  if (mode === 'new' || confirm !== undefined) return undefined;
+  return ['Where it replaces something, it waits to be approved:', ...approvalCommands(run)].join('\n');
+}
+
+function approvalCommands(run: ViewedRun): string[] {
   const update = (name: string, input: object) =>
     `temporal workflow update execute --address ${run.target.address} --namespace ${run.target.namespace} --workflow-id ${run.workflowId} --name ${name} --input '${JSON.stringify(input)}'`;
   return [
-    `waits to be approved until ${until}. ${plan?.approval.why ?? ''}`,
-    ...(plan ? planRows(plan).map(([name, value]) => `  ${name}: ${value}`) : []),
     `approve it in the Web UI${run.link === undefined ? '' : ` (${run.link})`}, or with`,
     `  ${update('approve', { by: 'your name' })}`,
     'or end it with',
     `  ${update('abort', { by: 'your name', reason: 'why' })}`,
+  ];
+}
+
+function askForApproval({ plan }: RestoreProgress, until: string, run: ViewedRun): string {
+  return [
+    `waits to be approved until ${until}. ${plan?.approval.why ?? ''}`,
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer).map((line) => `  ${line}`) : []),
+    ...(plan ? planRows(plan).map(([name, value]) => `  ${name}: ${value}`) : []),
+    ...approvalCommands(run),
   ].join('\n');
 }
 
@@ -64,7 +83,7 @@ export function describeRestoreResult(
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
   return [
     head,
-    ...(plan ? notTheNewest(plan.backup.id, plan.newer ?? []) : []),
+    ...(plan ? notTheNewest(plan.backup.id, plan.newer) : []),
     ...section(plan ? [terminal.table(['', ''], planRows(plan))] : []),
     ...section(
       plan
@@ -118,7 +137,7 @@ function outcomeLines({ database, backend, passedOver, reconciliation, checks, d
     ...(rest.safetyBackup === undefined ? [] : [`The state of before is backup ${rest.safetyBackup}.`]),
     ...(reconciliation
       ? [
-          `${reconciliation.equal ? 'Equal to what was dumped' : `${reconciliation.differenceCount} differences`}: ${reconciliation.compared.tables} tables, ${reconciliation.compared.rows} rows, ${reconciliation.compared.sequences} sequences, ${reconciliation.compared.objects} objects, ${reconciliation.compared.largeObjects} large objects.`,
+          `${reconciliation.equal ? 'Equal to what was dumped' : `${reconciliation.differenceCount} differences`}: ${describeCompared(reconciliation.compared)}.`,
         ]
       : []),
     ...differences.map(

@@ -33,6 +33,8 @@ export interface RunWorkflowOptions<Result, Progress> extends FollowOptions<Resu
   /** One line for the Web UI's list. */
   readonly summary: string;
   readonly wait: boolean;
+  /** What is to be known of a run that is left to itself. */
+  readonly unattended?: (run: ViewedRun) => string | undefined;
 }
 
 /**
@@ -59,7 +61,9 @@ async function startAndFollow<Result, Progress>(
   const link = await temporal.webUiLink(workflowId, runId);
   const run = { workflowId, runId, ...(link !== undefined && { link }) };
   if (!options.wait) {
-    terminal.answer({ started: true, ...run }, () => `Started ${workflowId}${link ? `\n${link}` : ''}`);
+    const note = options.unattended?.({ ...run, target: temporal.target });
+    const lines = [`Started ${workflowId}`, link, note].filter((line) => line !== undefined);
+    terminal.answer({ started: true, ...run, ...(note !== undefined && { note }) }, () => lines.join('\n'));
     return EXIT_CODES.done;
   }
   terminal.note(`${workflowId} runs${link ? `: ${link}` : ''}`);

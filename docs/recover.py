@@ -16,7 +16,7 @@ program `zstd`. The format is specified in format.md, to whose sections the comm
 import argparse, base64, binascii, hashlib, io, json, os, re, shutil, struct, subprocess, sys, threading, zlib
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -47,7 +47,11 @@ def read_manifest(folder, public_pem):
     manifest, signature = document["manifest"], document["signature"]
     if public_pem:
         canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        key = serialization.load_pem_public_key(public_pem)
+        try:
+            key = serialization.load_pem_public_key(public_pem)
+        except ValueError:
+            raise Refused("what --check names is no public key in PEM")
+        refuse_unless(isinstance(key, ed25519.Ed25519PublicKey), "what --check names is no signing key: those are Ed25519")
         try:
             key.verify(base64.b64decode(signature["value"], validate=True), canonical.encode("utf-8"))
         except InvalidSignature:
@@ -197,8 +201,19 @@ def load_key(path):
     with open(path, "rb") as file:
         text = file.read().strip()
     if text.startswith(b"-----"):
-        return serialization.load_pem_private_key(text, None)
-    key = binascii.unhexlify(text) if len(text) == 64 else base64.urlsafe_b64decode(text.replace(b"+", b"-").replace(b"/", b"_") + b"==")
+        refuse_unless(b" PRIVATE KEY-----" in text, "what --key names is no private key: only the private half opens")
+        try:
+            key = serialization.load_pem_private_key(text, None)
+        except TypeError:
+            raise Refused("what --key names is under a passphrase: take it off first, with openssl pkey -in FILE -out OTHER")
+        except ValueError:
+            raise Refused("what --key names is no private key in PEM, or a damaged one")
+        refuse_unless(isinstance(key, rsa.RSAPrivateKey), "what --key names is a key of another kind: only RSA and AES keys open")
+        return key
+    try:
+        key = binascii.unhexlify(text) if len(text) == 64 else base64.urlsafe_b64decode(text.replace(b"+", b"-").replace(b"/", b"_") + b"==")
+    except ValueError:
+        key = b""
     refuse_unless(len(key) == 32, "the key file holds no 32 bytes in base64 or hex, and no PEM")
     return key
 

@@ -1,11 +1,13 @@
-import { DefaultLogger, NativeConnection, Runtime, TransportError, Worker, type LogEntry } from '@temporalio/worker';
+import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/createActivities.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../core/errors.ts';
 import { temporalTarget } from './connection.ts';
 import { openDependencies } from './dependencies.ts';
+import { endedByForce } from './endOfWorker.ts';
 import { sweepOwnSpool } from './sweepOwnSpool.ts';
+import { installLogger, loggedError } from './temporalLog.ts';
 import { loadWorkflowBundle } from './workflowBundle.ts';
 
 export interface WorkerOptions {
@@ -79,7 +81,12 @@ export async function runWorker({ configuration, log, signal, onReady }: WorkerO
     // Never rejects, and nothing waits for it: a worker that is told to stop leaves the rest to the next start.
     void sweepOwnSpool({ ...dependencies, connection, namespace: target.namespace, signal });
     const ended = await Promise.allSettled(running);
-    for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
+    for (const outcome of ended) {
+      if (outcome.status === 'fulfilled') continue;
+      // It was to stop, and it has: what did not end in time is begun again by another worker.
+      if (!signal.aborted || !endedByForce(outcome.reason)) throw outcome.reason;
+      log.warn({ error: loggedError(outcome.reason) }, 'a step did not end in time; another worker takes it over');
+    }
   } finally {
     await dependencies.close();
     await connection.close();
@@ -100,18 +107,4 @@ async function connect({ address, options }: Awaited<ReturnType<typeof temporalT
       },
     );
   }
-}
-
-/** The poller of the spool's queue has none, on purpose. */
-const EXPECTED_WARNING = /^No workflows registered/;
-
-/** Temporal's own log lines join ours. */
-function installLogger(log: Logger): void {
-  const write = ({ level, message, meta }: LogEntry) => {
-    const { taskToken: _taskToken, ...context } = meta ?? {};
-    if (EXPECTED_WARNING.test(message)) return;
-    const method = ({ TRACE: 'trace', DEBUG: 'debug', INFO: 'debug', WARN: 'warn', ERROR: 'error' } as const)[level];
-    log[method](context, message);
-  };
-  Runtime.install({ logger: new DefaultLogger('INFO', write) });
 }

@@ -112,6 +112,8 @@ async function plan(run: RestoreRun, show: () => void): Promise<void> {
         },
         earlier.files?.hostQueue,
       ));
+  // The second one was told which backup: whether that is the newest, only the first one asked.
+  if (earlier?.newer) run.plan = { ...run.plan, newer: earlier.newer };
   show();
   const failures = run.plan.findings.filter(({ severity }) => severity === 'failure');
   if (failures.length === 0) return;

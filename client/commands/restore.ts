@@ -69,7 +69,8 @@ async function startRestore(command: Command, backup: string, flags: RestoreFlag
   ]);
   // The worker decides by its own configuration; a misspelt name is told here, before anything runs.
   const source = flags.source ?? (await sourceOf(configuration, backup));
-  if (!configuration.sources[source]) throw unknownName('source', source, Object.keys(configuration.sources));
+  const configured = configuration.sources[source];
+  if (!configured) throw unknownName('source', source, Object.keys(configuration.sources));
   for (const name of flags.backend ?? []) {
     if (!configuration.backends[name]) throw unknownName('backend', name, Object.keys(configuration.backends));
   }
@@ -84,6 +85,7 @@ async function startRestore(command: Command, backup: string, flags: RestoreFlag
     input,
     summary: `Restore of ${source} from ${backup}${flags.dryRun ? ', a dry run' : ''}`,
     wait: flags.wait,
+    unattended: (run) => result.unattendedRestore(input, configured.restore, run),
     view: result.viewOfRestore,
     isResult: result.isRestoreResult,
     describe: (restored, run) => result.describeRestoreResult(restored, terminal, { configuration, run }),

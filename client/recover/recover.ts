@@ -1,13 +1,13 @@
 import { messageOf } from '../../core/errors.ts';
 import { chooseBackup } from '../../core/restore/chooseBackup.ts';
 import type { RestoredTreeResult } from '../../core/restore/flow.ts';
-import type { ChosenBackup, PassedOver } from '../../core/restore/run.ts';
+import type { ChosenBackup } from '../../core/restore/run.ts';
 import type { TreePlace } from '../../core/restore/trees.ts';
 import { withDatabase, type RecoveredDatabase } from './database.ts';
 import { withLocks } from './locks.ts';
 import type { RecoveryMeans } from './means.ts';
 import { planRecovery, refusalOf, type PreparedRecovery, type RecoveryPlan } from './plan.ts';
-import { notTheNewest } from './result.ts';
+import { notTheNewest } from '../../core/restore/planRows.ts';
 import { dropStaged, placeTrees, stageTree, type StagedTree } from './trees.ts';
 import { backupWish, treePlaces, type RecoveryWish } from './wish.ts';
 
@@ -16,8 +16,8 @@ export interface RecoveredBackup {
   readonly backup: string;
   readonly source: string;
   readonly sealedAt: string;
-  /** Where the newest was asked for: what may be newer than `backup`, and cannot be trusted. */
-  readonly newer: readonly PassedOver[];
+  /** Where the newest was asked for: what speaks for a newer one than `backup`, in words. */
+  readonly newer: readonly string[];
 }
 
 export interface PlannedRecovery extends RecoveredBackup {

@@ -1,6 +1,7 @@
 import { formatDuration } from '../../core/format.ts';
+import { describeCompared } from '../../core/restore/describeCompared.ts';
 import { describeTree, isWhole } from '../../core/restore/describeTrees.ts';
-import { backupRows, databaseRows, fileRows, shownRows } from '../../core/restore/planRows.ts';
+import { backupRows, databaseRows, fileRows, notTheNewest, shownRows } from '../../core/restore/planRows.ts';
 import type { PassedOver } from '../../core/restore/run.ts';
 import type { Terminal } from '../terminal.ts';
 import type { RecoveredDatabase } from './database.ts';
@@ -50,18 +51,12 @@ function describeBackup({ backup, source, sealedAt, newer }: RecoveredBackup): s
   return [...notTheNewest(backup, newer), `Backup ${backup} of ${source}, sealed ${sealedAt}`];
 }
 
-/** What is to be known before everything else of a recovery of the newest backup. */
-export function notTheNewest(backup: string, newer: readonly PassedOver[]): string[] {
-  return newer.map(({ backend, reason }) => `BACKUP ${backup} MAY NOT BE THE NEWEST: ${backend}: ${reason}`);
-}
-
 function describeDatabase(database: RecoveredDatabase): string[] {
   const { name, backend, createdRoles, durations, warnings, reconciliation } = database;
   const { equal, compared, differences, differenceCount, notCarried, notices } = reconciliation;
-  const what = `${compared.tables} tables, ${compared.rows} rows, ${compared.sequences} sequences, ${compared.objects} objects, ${compared.largeObjects} large objects`;
   const verdict = equal ? 'equal to what was dumped' : `NOT equal to what was dumped, ${differenceCount} differences`;
   return [
-    `Database ${name} from ${backend} in ${formatDuration(durations.total)}, ${verdict}: ${what}.`,
+    `Database ${name} from ${backend} in ${formatDuration(durations.total)}, ${verdict}: ${describeCompared(compared)}.`,
     ...differences.map(
       (each) => `${each.severity}: ${each.kind} ${each.object}: ${each.what} ${each.expected} -> ${each.found}`,
     ),

@@ -5,7 +5,8 @@ import { inspectTree } from '../files/inspectTree.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import { checkFloors } from '../postgres/floors.ts';
 import { inspectDatabase } from '../postgres/preflight.ts';
-import { spoolFreeBytes, type Spool } from '../spool/spool.ts';
+import type { Spool } from '../spool/spool.ts';
+import { spoolShortage } from '../spool/spoolShortage.ts';
 import { acceptFindings } from './acceptFindings.ts';
 import { chooseJob, type BackupJob } from './chooseJob.ts';
 import type { BackupAssignment, BackupInput, PreviousBackup } from './run.ts';
@@ -82,19 +83,11 @@ async function inspectTrees({ source, kind }: BackupJob, warnings: string[], sig
   }
 }
 
-/** Below this no backup has room to begin. */
-const LEAST_FREE_BYTES = 64 * 2 ** 20;
-
 async function expectSpoolSpace(spool: Spool, previous: PreviousBackup | undefined): Promise<void> {
-  const free = await spoolFreeBytes(spool);
-  const needed = Math.max(LEAST_FREE_BYTES, Math.min(spool.limit, previous?.storedBytes ?? 0));
-  if (free >= needed) return;
-  throw new HoldfastError(
-    'SpoolFailed',
-    `The spool at ${spool.path} has ${free} bytes free; this backup needs about ${needed}.`,
-    {
-      advice: 'Free space there, or point spool.path at a larger disk.',
-      retryable: false,
-    },
-  );
+  const shortage = await spoolShortage(spool, previous?.storedBytes ?? 0);
+  if (shortage === undefined) return;
+  throw new HoldfastError('SpoolFailed', `${shortage}.`, {
+    advice: 'Free space there, or point spool.path at a larger disk.',
+    retryable: false,
+  });
 }

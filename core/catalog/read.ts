@@ -19,6 +19,8 @@ export interface BackupFilter {
   readonly kind?: BackupKind | undefined;
   readonly tier?: Tier | undefined;
   readonly state?: BackupState | undefined;
+  /** ISO 8601: only what was begun after it. */
+  readonly since?: string | undefined;
   /** The newest so many. */
   readonly limit?: number | undefined;
 }
@@ -29,6 +31,7 @@ export async function listBackups(catalog: Catalog, filter: BackupFilter = {}): 
   const conditions = (['source', 'kind', 'tier', 'state'] as const)
     .filter((column) => filter[column] !== undefined)
     .map((column) => `${column} = $${values.push(filter[column])}`);
+  if (filter.since !== undefined) conditions.push(`started_at > $${values.push(filter.since)}`);
   const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const limit = filter.limit === undefined ? '' : `LIMIT $${values.push(filter.limit)}`;
   return selectBackups(catalog, `${where} ORDER BY started_at DESC, id DESC ${limit}`, values);

@@ -29,8 +29,15 @@ export function documentedKeys(node: SchemaNode, path: readonly string[] = [], v
       ...documentedKeys(child, [...path, name], chosen),
     ]);
     const entry = shape.additionalProperties;
-    return typeof entry === 'object' ? [...own, ...documentedKeys(entry, [...path, 'NAME'], chosen)] : own;
+    const named = typeof entry === 'object' ? documentedKeys(entry, [...path, 'NAME'], chosen) : [];
+    const listed = shape.items === undefined ? [] : documentedKeys(shape.items, inList(path), chosen);
+    return [...own, ...named, ...listed];
   });
+}
+
+/** The keys of a list's entries follow the list's own, e.g. `sources.NAME.checks[].sql`. */
+function inList(path: readonly string[]): string[] {
+  return [...path.slice(0, -1), `${path.at(-1) ?? ''}[]`];
 }
 
 function documentKey(

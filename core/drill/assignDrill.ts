@@ -6,6 +6,9 @@ import type { Configuration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { locationOf } from '../repository/location.ts';
+import { backupIndex } from '../restore/backupIndex.ts';
+import { notTheNewest } from '../restore/planRows.ts';
+import type { AskLiveRuns } from '../sweep/liveRuns.ts';
 import { chooseDrill } from './chooseDrill.ts';
 import type { DrillAssignment, DrillInput, PastDrill } from './run.ts';
 
@@ -16,6 +19,7 @@ export interface AssignDrillOptions {
   readonly backends: Backends;
   readonly keys: Keys;
   readonly catalog: () => Promise<Catalog>;
+  readonly liveRuns: AskLiveRuns;
   readonly hostQueue: string;
   readonly signal: AbortSignal;
 }
@@ -37,10 +41,12 @@ export async function assignDrill(options: AssignDrillOptions): Promise<DrillAss
     seed,
     copies: asked.map((backend) => ({ backend, open: () => backends.get(backend) })),
     checkingKeys: await keys.checking(),
+    index: backupIndex(options.catalog, options.liveRuns),
     isKnownBad: (backup, backend) => known?.has(`${backup} ${backend}`) ?? false,
     signal,
   });
   const { manifest } = chosen;
+  warnings.push(...notTheNewest(manifest.id, chosen.newer));
   warnings.push(...chosen.passedOver.map(({ backend, reason }) => `${backend} was left out: ${reason}`));
   const extent = extentOf(manifest, input);
   // Where there is no server for it, nothing is begun.

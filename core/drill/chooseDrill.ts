@@ -1,8 +1,9 @@
-import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
+import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readRepository, type Repository } from '../repository/listRepository.ts';
 import { chooseBackup } from '../restore/chooseBackup.ts';
-import type { PassedOver, RestoreCopy } from '../restore/run.ts';
+import { noneTrusted, passOver, type Untrusted } from '../restore/passOver.ts';
+import type { BackupIndex, PassedOver, RestoreCopy } from '../restore/run.ts';
 import type { CheckingKey } from '../seal/keys.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import { draw } from './draw.ts';
@@ -17,6 +18,7 @@ export interface ChooseDrillOptions {
   readonly seed: number;
   /** Whether a copy is known not to be good: such a one is left to whoever heals it, unless it was asked for by name. */
   readonly isKnownBad: (backup: string, backend: string) => boolean;
+  readonly index?: BackupIndex | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,6 +27,8 @@ export interface ChosenDrill {
   readonly manifestSha256: string;
   readonly backend: string;
   readonly passedOver: readonly PassedOver[];
+  /** Of `latest`: what speaks for a newer one, in words. */
+  readonly newer?: readonly string[];
 }
 
 /**
@@ -37,20 +41,22 @@ export async function chooseDrill(options: ChooseDrillOptions): Promise<ChosenDr
   return backup === undefined || backup === 'random' ? chooseRandom(options) : chooseNamed(options);
 }
 
-async function chooseNamed({ input, copies, checkingKeys, seed, isKnownBad, signal }: ChooseDrillOptions) {
+async function chooseNamed(options: ChooseDrillOptions): Promise<ChosenDrill> {
+  const { input, copies, checkingKeys, seed, isKnownBad, index, signal } = options;
   const { source, backup } = input;
   const parts = input.files === false ? ['database'] : [];
-  const chosen = await chooseBackup({ wish: { source, backup, parts }, copies, checkingKeys, signal });
-  const { manifest, manifestSha256, passedOver } = chosen;
+  const chosen = await chooseBackup({ wish: { source, backup, parts }, copies, checkingKeys, index, signal });
+  const { manifest, manifestSha256, passedOver, newer } = chosen;
   const names = chosen.copies.map(({ backend }) => backend);
   const good = names.filter((name) => !isKnownBad(manifest.id, name));
-  return { manifest, manifestSha256, backend: drawn(good.length > 0 ? good : names, seed), passedOver };
+  return { manifest, manifestSha256, backend: drawn(good.length > 0 ? good : names, seed), passedOver, newer };
 }
 
 async function chooseRandom(options: ChooseDrillOptions): Promise<ChosenDrill> {
   const { input, seed } = options;
   if (options.checkingKeys.length === 0) throw noCheckingKey();
-  const { found, passedOver } = await readAll(options);
+  const { found, readable, untrusted, passedOver } = await readAll(options);
+  if (found.length === 0 && !readable && untrusted[0]) throw noneTrusted(input.source, untrusted, untrusted[0]);
   if (found.length === 0) throw noneFound(input, passedOver);
   const byBackup = Map.groupBy(found, ({ manifest }) => manifest.id);
   const holding = byBackup.get(drawn([...byBackup.keys()], seed)) ?? [];
@@ -70,6 +76,8 @@ async function readAll({ input, copies, checkingKeys, isKnownBad, signal }: Choo
   const passedOver: PassedOver[] = [];
   const failures: HoldfastError[] = [];
   const found: Found[] = [];
+  const untrusted: Untrusted[] = [];
+  let readable = false;
   for (const { backend, open } of copies) {
     let repository: Repository;
     try {
@@ -78,16 +86,19 @@ async function readAll({ input, copies, checkingKeys, isKnownBad, signal }: Choo
       signal?.throwIfAborted();
       if (!isHoldfastError(error)) throw error;
       failures.push(error);
-      passedOver.push({ backend, reason: messageOf(error) });
+      passedOver.push(passOver(backend, error));
       continue;
     }
-    passedOver.push(...repository.problems.map(({ problem }) => ({ backend, reason: problem.message })));
+    for (const { problem, location } of repository.problems)
+      untrusted.push({ ...passOver(backend, problem), location, error: problem });
+    readable ||= repository.backups.length > 0;
     for (const { manifest, sha256 } of repository.backups)
       if (canBeTried(manifest, input) && !isKnownBad(manifest.id, backend))
         found.push({ backend, manifest, manifestSha256: sha256 });
   }
   if (failures[0] && failures.length === copies.length) throw failures[0];
-  return { found, passedOver };
+  passedOver.push(...untrusted.map(({ backend, reason }) => ({ backend, reason })));
+  return { found, readable, untrusted, passedOver };
 }
 
 function canBeTried(manifest: Manifest, { files }: ChooseDrillOptions['input']): boolean {
@@ -102,7 +113,7 @@ function drawn(names: readonly string[], seed: number): string {
 }
 
 function noneFound({ source, backend }: ChooseDrillOptions['input'], passedOver: readonly PassedOver[]): HoldfastError {
-  const reasons = passedOver.map((each) => `${each.backend}: ${each.reason}`).join('; ');
+  const reasons = firstOfEach(passedOver).join('; ');
   return new HoldfastError(
     'InvalidInput',
     `There is no backup of source ${source}${backend === undefined ? '' : ` on ${backend}`} to try out`,
@@ -111,4 +122,12 @@ function noneFound({ source, backend }: ChooseDrillOptions['input'], passedOver:
         reasons === '' ? `Make one with \`holdfast backup ${source}\`.` : `Not everything could be read: ${reasons}`,
     },
   );
+}
+
+/** The first reason of each storage, and how many more it has. */
+function firstOfEach(passedOver: readonly PassedOver[]): string[] {
+  return [...Map.groupBy(passedOver, ({ backend }) => backend)].map(([backend, [first, ...more]]) => {
+    const others = more.length === 0 ? '' : `, and ${more.length} more`;
+    return `${backend}: ${first?.reason ?? ''}${others}`;
+  });
 }

@@ -3,6 +3,7 @@ import { HoldfastError } from '../errors.ts';
 import type { ClientPrograms } from '../postgres/clients.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import type { Manifest } from '../repository/manifest.ts';
+import { describeCompared } from '../restore/describeCompared.ts';
 import { preflightTarget } from '../restore/preflightTarget.ts';
 import { readDescription } from '../restore/readDescription.ts';
 import { reconcile } from '../restore/reconcile.ts';
@@ -133,7 +134,6 @@ interface Findings {
 
 function partOf({ manifest }: DrillDatabaseOptions, findings: Findings): DrilledPart {
   const { restored, reconciliation, checks, phases, prepared, remarks } = findings;
-  const { tables, rows, sequences, objects, largeObjects } = reconciliation.compared;
   const { total, ...durations } = restored.durations;
   const between = total - Object.values(durations).reduce((sum, each) => sum + each, 0);
   return {
@@ -142,7 +142,7 @@ function partOf({ manifest }: DrillDatabaseOptions, findings: Findings): Drilled
     bytes: databaseBytes(manifest),
     differences: cutDifferences(reconciliation.differences),
     differenceCount: reconciliation.differenceCount,
-    compared: `${tables} tables with ${rows} rows, ${sequences} sequences, ${largeObjects} large objects, ${objects} objects`,
+    compared: describeCompared(reconciliation.compared),
     checks: checks.map(cutCheck),
     warnings: [...remarks, ...restored.warnings, ...reconciliation.notices],
   };

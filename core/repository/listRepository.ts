@@ -29,9 +29,8 @@ export async function* listRepository(
   filter: RepositoryFilter = {},
   signal?: AbortSignal,
 ): AsyncGenerator<FoundBackup, void> {
-  const folders = backupFolders(backend, filter, signal);
-  const found = mapInOrder(folders, MANIFESTS_AT_ONCE, (folder) => findIn(backend, folder, checkingKeys, signal));
-  for await (const backup of found) if (backup) yield backup;
+  for await (const found of lookIntoFolders(backend, checkingKeys, filter, signal))
+    if (found.key !== undefined) yield found;
 }
 
 /** What a whole repository holds, sorted by the time in the manifests, newest first. */
@@ -42,21 +41,25 @@ export interface Repository {
     readonly location: BackupLocation;
     readonly problem: HoldfastError;
   }[];
+  /** Folders of backups without a manifest: of a run under way, of one that failed, or of a backup that lost it. */
+  readonly unpublished: readonly BackupLocation[];
 }
 
-/** `listRepository` at once. */
+/** `listRepository` at once, and the folders that it leaves out. */
 export async function readRepository(
   backend: Backend,
   checkingKeys: readonly CheckingKey[] | undefined,
   filter: RepositoryFilter = {},
   signal?: AbortSignal,
 ): Promise<Repository> {
-  const all = await collect(listRepository(backend, checkingKeys, filter, signal));
+  const folders = await collect(lookIntoFolders(backend, checkingKeys, filter, signal));
+  const all = folders.filter((found) => found.key !== undefined);
   return {
     backups: all
       .filter((found) => found.problem === undefined)
       .toSorted((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt)),
     problems: all.filter((found) => found.problem !== undefined),
+    unpublished: folders.filter((found) => found.key === undefined).map(({ location }) => location),
   };
 }
 
@@ -131,6 +134,21 @@ function onlyPlace(places: readonly BackupLocation[], idOrPrefix: string, source
 /** Small objects: waiting for each in turn would take a round trip a backup. */
 const MANIFESTS_AT_ONCE = 8;
 
+interface UnpublishedFolder {
+  readonly key?: undefined;
+  readonly location: BackupLocation;
+}
+
+function lookIntoFolders(
+  backend: Backend,
+  checkingKeys: readonly CheckingKey[] | undefined,
+  filter: RepositoryFilter,
+  signal: AbortSignal | undefined,
+): AsyncIterable<FoundBackup | UnpublishedFolder> {
+  const folders = backupFolders(backend, filter, signal);
+  return mapInOrder(folders, MANIFESTS_AT_ONCE, (folder) => findIn(backend, folder, checkingKeys, signal));
+}
+
 async function* backupFolders(
   backend: Backend,
   filter: RepositoryFilter,
@@ -153,12 +171,12 @@ async function findIn(
   folder: BackupLocation,
   checkingKeys: readonly CheckingKey[] | undefined,
   signal: AbortSignal | undefined,
-): Promise<FoundBackup | undefined> {
+): Promise<FoundBackup | UnpublishedFolder> {
   const key = manifestKey(folder);
   try {
     return { key, ...(await readManifest(backend, folder, checkingKeys, signal)) };
   } catch (error) {
-    if (isHoldfastError(error, 'ObjectMissing')) return undefined;
+    if (isHoldfastError(error, 'ObjectMissing')) return { location: folder };
     if (isHoldfastError(error, 'ManifestInvalid') || isHoldfastError(error, 'KeyMissing'))
       return { key, location: folder, problem: error };
     throw error;

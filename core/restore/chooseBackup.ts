@@ -1,17 +1,17 @@
-import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
-import { parseBackupId } from '../repository/backupId.ts';
-import type { BackupLocation } from '../repository/layout.ts';
+import { HoldfastError, isHoldfastError } from '../errors.ts';
 import { findPlaces, readRepository } from '../repository/listRepository.ts';
 import { readManifest, type ReadManifest } from '../repository/readManifest.ts';
-import type { Manifest } from '../repository/manifest.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';
-import { treesOf } from './treeParts.ts';
+import { lackOf } from './lackOf.ts';
+import { newerBackups } from './newerBackups.ts';
+import { noneTrusted, passOver, type Unpublished, type Untrusted } from './passOver.ts';
 import type { BackupWish, ChooseBackupOptions, ChosenBackup, PassedOver, RestoreCopy } from './run.ts';
 
 /**
  * Finds the backup that is meant, by the manifests on the storages: by its id or the beginning of one, or the newest of
  * a source, now or before a time. A published manifest means that its copy was proven. `latest` never is a backup of
- * the tier pre-restore: it shows what somebody wanted to get away from; such a one is named by its id.
+ * the tier pre-restore: it shows what somebody wanted to get away from; such a one is named by its id. What speaks for a
+ * newer backup than the one that was found is told: see `newerBackups`.
  *
  * Throws InvalidInput, naming the nearest ids where an id is wrong; KeyMissing, ManifestInvalid, ObjectMissing where no
  * storage has a manifest to be trusted; the first storage's error where none could be asked.
@@ -31,7 +31,7 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
   const { location, holding, silent } = await findPlaces(places, id, signal, wish.source);
   const passedOver: PassedOver[] = silent.map(({ name, error }) => passOver(name, error));
   const found: Found[] = [];
-  let problem: unknown;
+  let problem: HoldfastError | undefined;
   for (const copy of copies.filter(({ backend }) => holding.includes(backend))) {
     try {
       found.push({ copy, ...(await readManifest(await copy.open(), location, checkingKeys, signal)) });
@@ -42,8 +42,24 @@ async function byId({ copies, checkingKeys, signal, wish }: ChooseBackupOptions,
       passedOver.push(passOver(copy.backend, error));
     }
   }
-  if (found.length === 0) throw problem;
+  if (found.length === 0) {
+    const asked = [...holding, ...silent.map(({ name }) => name)];
+    const without = copies.filter(({ backend }) => !asked.includes(backend));
+    const reasons = [...passedOver, ...without.map(({ backend }) => ({ backend, reason: 'it has none' }))];
+    throw noGoodManifest(location.backup, reasons, problem);
+  }
   return { ...together(found, passedOver), newer: [] };
+}
+
+/** One reason alone speaks for itself; of several none is left out, for each copy may be mended in its own way. */
+function noGoodManifest(id: string, each: readonly PassedOver[], problem: HoldfastError | undefined): HoldfastError {
+  if (problem && each.length === 1) return problem;
+  const reasons = each.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+  const advice = problem?.type === 'KeyMissing' ? problem.advice : undefined;
+  return new HoldfastError(problem?.type ?? 'ObjectMissing', `No copy of backup ${id} can be used: ${reasons}`, {
+    advice: advice ?? 'Choose another backup: `holdfast list` shows them.',
+    ...(problem && { cause: problem }),
+  });
 }
 
 async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
@@ -51,7 +67,7 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
   const { source } = wish;
   if (source === undefined) throw invalid('The newest backup of which source?', 'Name the source.');
   const until = timeOf(wish.before);
-  const { found, untrusted, silent } = await readAll(options, source);
+  const { found, untrusted, unpublished, silent } = await readAll(options, source);
   const passedOver = [...untrusted, ...silent];
   const candidates = found
     .filter(({ manifest }) => manifest.tier !== 'pre-restore' && lackOf(manifest, wish) === undefined)
@@ -63,13 +79,23 @@ async function newest(options: ChooseBackupOptions): Promise<ChosenBackup> {
     throw await noneFound({ wish, source, copies, candidates, found, untrusted, passedOver });
   }
   const chosen = candidates.filter(({ manifest }) => manifest.id === first.manifest.id);
-  const newer = untrusted.filter(({ location: { backup, tier } }) => {
-    const readElsewhere = found.some(({ manifest }) => manifest.id === backup);
-    // Its own words cannot be trusted, but its folder's name tells when it was begun.
-    const inTime = until === undefined || parseBackupId(backup).time.getTime() <= until;
-    return tier !== 'pre-restore' && backup > first.manifest.id && inTime && !readElsewhere;
+  const readable = new Set(found.map(({ manifest }) => manifest.id));
+  const doubts = await newerBackups({
+    ...options,
+    source,
+    chosen: first.manifest,
+    until,
+    untrusted: untrusted.filter(({ location }) => !readable.has(location.backup)),
+    unpublished: unpublished.filter(({ location }) => !readable.has(location.backup)),
+    readable,
+    silent,
   });
-  return { ...together(chosen, passedOver.map(plain)), newer: newer.map(plain) };
+  const told = passedOver.filter((each) => !doubts.untrusted.some((untrustedOne) => untrustedOne === each));
+  return {
+    ...together(chosen, told.map(plain)),
+    newer: doubts.newer,
+    ...(doubts.indexSilent !== undefined && { indexSilent: doubts.indexSilent }),
+  };
 }
 
 /** Without what does not go into histories. */
@@ -77,20 +103,18 @@ function plain({ backend, reason }: PassedOver): PassedOver {
   return { backend, reason };
 }
 
-interface Untrusted extends PassedOver {
-  readonly location: BackupLocation;
-  readonly error: HoldfastError;
-}
-
 /** All manifests of a source on all storages. Throws the first storage's error where none could be asked. */
 async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, source: string) {
   const found: Found[] = [];
   const untrusted: Untrusted[] = [];
+  const unpublished: Unpublished[] = [];
   const silent: PassedOver[] = [];
   const failures: unknown[] = [];
   for (const copy of copies) {
     try {
-      const { backups, problems } = await readRepository(await copy.open(), checkingKeys, { source }, signal);
+      const read = await readRepository(await copy.open(), checkingKeys, { source }, signal);
+      const { backups, problems } = read;
+      unpublished.push(...read.unpublished.map((location) => ({ copy, location })));
       found.push(...backups.map((backup) => ({ copy, ...backup })));
       for (const { location, problem } of problems)
         untrusted.push({ ...passOver(copy.backend, problem), location, error: problem });
@@ -102,14 +126,7 @@ async function readAll({ copies, checkingKeys, signal }: ChooseBackupOptions, so
     }
   }
   if (failures.length === copies.length && failures.length > 0) throw failures[0];
-  return { found, untrusted, silent };
-}
-
-/** The message without the storage's name, which stands before it, and ready for a list. */
-function passOver(backend: string, error: unknown): PassedOver {
-  const message = messageOf(error).replace(/\.$/, '');
-  const named = [`${backend}: `, `backend ${backend}: `].find((start) => message.startsWith(start)) ?? '';
-  return { backend, reason: message.slice(named.length) };
+  return { found, untrusted, unpublished, silent };
 }
 
 interface Found extends ReadManifest {
@@ -117,7 +134,10 @@ interface Found extends ReadManifest {
 }
 
 /** Copies of one backup. All have the same manifest; one that has another is not used. */
-function together(found: readonly Found[], passedOver: readonly PassedOver[]): Omit<ChosenBackup, 'newer'> {
+function together(
+  found: readonly Found[],
+  passedOver: readonly PassedOver[],
+): Omit<ChosenBackup, 'newer' | 'indexSilent'> {
   const [first] = found;
   if (first === undefined) throw new TypeError('somebody has found it');
   const others = found.filter(({ sha256 }) => sha256 !== first.sha256);
@@ -148,17 +168,25 @@ function fitting(chosen: ChosenBackup, wish: BackupWish): ChosenBackup {
   return chosen;
 }
 
-/** What of the wanted a backup does not hold. */
-function lackOf(manifest: Manifest, { parts = [], anyTree = false }: BackupWish): string | undefined {
-  const lacking = parts.find((part) => manifest.parts.every((each) => each.part !== part));
-  return lacking ?? (anyTree && treesOf(manifest).length === 0 ? 'file trees' : undefined);
-}
-
 function timeOf(before: string | undefined): number | undefined {
   if (before === undefined) return undefined;
+  const [, day] = POINT_IN_TIME.exec(before) ?? [];
   const time = Date.parse(before);
-  if (Number.isNaN(time)) throw invalid(`${before} is no time`, 'Write it like 2026-11-20T02:00:00Z.');
+  // Date.parse takes far more for a time than anybody means by one, and turns 30 February into March.
+  if (day === undefined || Number.isNaN(time) || !isDay(day))
+    throw invalid(
+      `${before} is no time`,
+      'Write it like 2026-11-20T02:00:00Z, or with the zone as in 2026-11-20T03:00:00+01:00; a day alone begins at 00:00 UTC.',
+    );
   return time;
+}
+
+/** ISO 8601: a day, or a time with its zone. What a time without one means depends on where it is read. */
+const POINT_IN_TIME = /^(\d{4}-\d{2}-\d{2})(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2}))?$/;
+
+function isDay(day: string): boolean {
+  const midnight = new Date(day);
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
 }
 
 interface Missing {
@@ -183,17 +211,6 @@ async function noneFound(missing: Missing): Promise<HoldfastError> {
   return invalid(
     wish.before === undefined ? what : `${what} from before ${wish.before}`,
     `${oldest ? `The oldest is ${oldest.id}.` : found.length > 0 ? partsOf(found) : await sourcesOf(missing)}${unread}`,
-  );
-}
-
-function noneTrusted(source: string, untrusted: readonly Untrusted[], problem: Untrusted): HoldfastError {
-  const { error, backend, reason } = problem;
-  const ids = new Set(untrusted.map(({ location }) => location.backup));
-  const others = untrusted.every((each) => each.error.type === error.type) ? '' : ', others for other reasons';
-  return new HoldfastError(
-    error.type,
-    `None of the ${ids.size} backups of source ${source} can be used: ${backend}: ${reason}${others}`,
-    { ...(error.advice !== undefined && { advice: error.advice }), cause: error },
   );
 }
 

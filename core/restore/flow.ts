@@ -120,8 +120,8 @@ export interface RestorePlan {
   /** Storages that hold it, in the order in which they are tried. */
   readonly copies: readonly string[];
   readonly passedOver: readonly PassedOver[];
-  /** Where the newest was asked for: what may be newer than `backup`, and cannot be trusted. */
-  readonly newer?: readonly PassedOver[];
+  /** Where the newest was asked for: what speaks for a newer one than `backup`, in words. */
+  readonly newer?: readonly string[];
   readonly database?: PlannedDatabase;
   readonly files?: PlannedFiles;
   /** Names that the application needs (recorded with the backup) and that the worker's own environment lacks. */
@@ -265,7 +265,7 @@ export interface RestoreProgress {
 
 /**
  * `planned`: a dry run. `restored`: done. `degraded`: done, and one of the source's checks does not pass
- * in a new database, something of a tree was left out, or a newer backup cannot be trusted.
+ * in a new database, something of a tree was left out, or something speaks for a newer backup than this one.
  * `undone`: it was put in place, did not pass the checks, and what was there before is back. `failed`: nothing was changed.
  */
 export type RestoreState = 'planned' | 'restored' | 'degraded' | 'undone' | 'failed';

@@ -4,6 +4,11 @@ import { sourceNamed, type Backends, type Keys } from '../config/open.ts';
 import type { Configuration, SourceConfiguration } from '../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Finding } from '../postgres/preflight.ts';
+import type { Manifest } from '../repository/manifest.ts';
+import type { Spool } from '../spool/spool.ts';
+import { spoolShortage } from '../spool/spoolShortage.ts';
+import type { AskLiveRuns } from '../sweep/liveRuns.ts';
+import { backupIndex } from './backupIndex.ts';
 import { chooseBackup } from './chooseBackup.ts';
 import { isOfFilesAlone, partsOf, type PlanRequest, type RestoreInput, type RestorePlan } from './flow.ts';
 import { restoreMark } from './names.ts';
@@ -21,6 +26,8 @@ export interface PlanRestoreOptions {
   readonly backends: Pick<Backends, 'get'>;
   readonly keys: Keys;
   readonly catalog: () => Promise<Catalog>;
+  readonly liveRuns: AskLiveRuns;
+  readonly spool: Spool;
   /** Names of the environment variables that there are. */
   readonly environment: readonly string[];
   /** Task queue and name of this host: file trees are where they are planned. */
@@ -45,6 +52,7 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
     wish: { source: input.source, backup: input.backup, before: input.before, parts: partsWanted(source, input) },
     copies: copiesOf(options, input.backends),
     checkingKeys: await keys.checking(),
+    index: backupIndex(options.catalog, options.liveRuns),
     signal,
   });
   requireSameBackup(request, chosen);
@@ -74,10 +82,11 @@ export async function planRestore(options: PlanRestoreOptions): Promise<RestoreP
     ...(files && { files }),
     missingEnvironment: manifest.environment.filter((name) => !options.environment.includes(name)),
     findings: failuresFirst([
-      ...newerFindings(chosen),
+      ...indexFindings(chosen),
       ...(planned?.findings ?? []),
       ...(files?.trees ?? []).flatMap(({ findings }) => findings),
       ...safety.findings,
+      ...(safety.plan ? await spoolFindings(options, manifest) : []),
     ])
       .slice(0, MOST_FINDINGS)
       .map(shortenedFinding),
@@ -126,13 +135,25 @@ function markOf({ temporal }: Configuration, { id, input }: PlanRequest): string
   return restoreMark(temporal.taskQueue, input.source, id);
 }
 
-function newerFindings({ manifest, newer }: ChosenBackup): Finding[] {
-  return newer.map(({ backend, reason }) => ({
-    severity: 'warning',
-    type: 'ManifestInvalid',
-    message: `${manifest.id} may not be the newest backup: ${backend}: ${reason}`,
-    advice: 'Look what became of the newer one before this one is taken for the newest.',
-  }));
+function indexFindings({ manifest, indexSilent }: ChosenBackup): Finding[] {
+  if (indexSilent === undefined) return [];
+  return [
+    {
+      severity: 'warning',
+      type: 'CatalogUnavailable',
+      message: `The catalog could not be asked whether there ever was a newer backup than ${manifest.id}: ${indexSilent}`,
+      advice: 'What the storages themselves show of newer ones is said.',
+    },
+  ];
+}
+
+/** By what is restored: what is replaced is about as large. The backup before may go through the spool of another host. */
+async function spoolFindings({ spool, host }: PlanRestoreOptions, { parts }: Manifest): Promise<Finding[]> {
+  const storedBytes = parts.reduce((sum, part) => sum + part.storedBytes, 0);
+  const shortage = await spoolShortage(spool, storedBytes);
+  if (shortage === undefined) return [];
+  const advice = 'Free space there, or point spool.path at a larger disk: what is replaced is backed up before.';
+  return [{ severity: 'warning', type: 'SpoolFailed', message: `${shortage}, on ${host}`, advice }];
 }
 
 /** A restore must go well without the catalog. */

@@ -23,6 +23,11 @@ export function planRows(plan: RestorePlan): [name: string, value: string][] {
   ]);
 }
 
+/** What is to be known before everything else of a restore of the newest backup. */
+export function notTheNewest(backup: string, newer: readonly string[] = []): string[] {
+  return newer.map((line) => `BACKUP ${backup} MAY NOT BE THE NEWEST: ${line}`);
+}
+
 export function shownRows(rows: readonly PlanRow[]): [name: string, value: string][] {
   return rows.flatMap(([name, value = '']) => (value === '' ? [] : [[name, value]]));
 }

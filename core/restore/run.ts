@@ -3,6 +3,8 @@ import type { ClientPrograms } from '../postgres/clients.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { Manifest } from '../repository/manifest.ts';
+import type { Tier } from '../config/words.ts';
+import type { AskLiveRuns } from '../sweep/liveRuns.ts';
 import type { CheckingKey, OpeningKey } from '../seal/keys.ts';
 import type { Backend } from '../storage/backend.ts';
 
@@ -41,10 +43,31 @@ export interface ChosenBackup {
   readonly manifestSha256: string;
   /** Storages that hold it, in the order in which they are to be tried. */
   readonly copies: readonly RestoreCopy[];
-  /** Storages that could not be asked, and manifests there that cannot be trusted: one of them may be a newer backup. */
+  /** Storages that could not be asked, and manifests that cannot be trusted. What of it `newer` tells is not here. */
   readonly passedOver: readonly PassedOver[];
-  /** Of `latest`: manifests that cannot be trusted, of backups that were begun after this one. */
-  readonly newer: readonly PassedOver[];
+  /** Of `latest`: each thing that speaks for a backup that was begun after this one, in words. Empty: there is none. */
+  readonly newer: readonly string[];
+  /** Of `latest`: why the index of backups could not be asked for newer ones. */
+  readonly indexSilent?: string;
+}
+
+/** What an index of backups knows of one run of a backup. */
+export interface IndexedBackup {
+  readonly id: string;
+  readonly tier: Tier;
+  readonly state: string;
+  /** Unset: it never came to be sealed. */
+  readonly manifest?: Manifest | undefined;
+  /** Storages on which a copy was published, whatever became of it. */
+  readonly published: readonly string[];
+}
+
+/** What is known outside the storages. Both are asked only where the newest backup is wanted. */
+export interface BackupIndex {
+  /** Runs of backups of a source that were begun after an ISO 8601 time. Throws CatalogUnavailable. */
+  readonly begunSince: (source: string, time: string) => Promise<readonly IndexedBackup[]>;
+  /** Runs that are making backups now. Throws TemporalUnreachable. */
+  readonly liveRuns: AskLiveRuns;
 }
 
 export interface ChooseBackupOptions {
@@ -53,6 +76,8 @@ export interface ChooseBackupOptions {
   readonly copies: readonly RestoreCopy[];
   /** Undefined: signatures are not checked, for the day on which no key is at hand that could. */
   readonly checkingKeys: readonly CheckingKey[] | undefined;
+  /** Unset, there is only what the storages say. */
+  readonly index?: BackupIndex | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -177,10 +202,10 @@ export interface Reconciliation {
   /** Differences first; at most `DIFFERENCES_SHOWN`. `differenceCount` is exact, and without remarks. */
   readonly differences: readonly Difference[];
   readonly differenceCount: number;
-  /** What was compared. `rows` is decimal text. */
+  /** What was compared. `rows` is decimal text, and unset where the backup has no numbers of rows. */
   readonly compared: {
     readonly tables: number;
-    readonly rows: string;
+    readonly rows?: string;
     readonly sequences: number;
     readonly objects: number;
     readonly largeObjects: string;

@@ -33,7 +33,8 @@ export function shortenedFinding({ message, advice, ...rest }: Finding): Finding
   return { ...rest, message: clip(message), advice: clip(advice, LONGEST_ADVICE) };
 }
 
-function firstLines(lines: readonly string[]): string[] {
+/** The first of many, cut, and how many there are more. */
+export function firstLines(lines: readonly string[]): string[] {
   const more = lines.length - MOST_LINES;
   return [...lines.slice(0, MOST_LINES).map((line) => clip(line)), ...(more > 0 ? [`${more} more.`] : [])];
 }

@@ -51,6 +51,19 @@ function mayWrite({ source, backup, startedAt }: LiveRun, remains: Remains): boo
   return !otherSource && startedAt !== undefined && beganSince(remains.backup, startedAt);
 }
 
+/**
+ * The run under way whose own backup this is, by name. Narrower than who may write there: a heal that is at work
+ * on a backup does not make it one that is not finished yet.
+ */
+export function runThatMakes({ source, backup }: Required<Remains>, runs: readonly LiveRun[]): string | undefined {
+  const own = runs.find((live) => {
+    if (live.backup === backup) return true;
+    const mayBegin = live.source === undefined || (live.source === source && live.backup !== undefined);
+    return mayBegin && live.startedAt !== undefined && beganSince(backup, live.startedAt);
+  });
+  return own?.run;
+}
+
 /** Ids carry whole seconds. */
 function beganSince(backup: string, time: Date): boolean {
   return parseBackupId(backup).time.getTime() >= Math.floor(time.getTime() / 1_000) * 1_000;

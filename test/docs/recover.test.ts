@@ -324,6 +324,38 @@ describe('docs/recover.py', () => {
     assert.ok(!stderr.includes(await readFile(wrong, 'utf8')));
   });
 
+  it('[23] says of a key of the wrong kind what it is, and blames no manifest', async (t) => {
+    const { folder, keys } = await ownCopy(t, zstdCopy);
+    const to = await temporaryDirectory(t);
+    const pem = { type: 'pkcs8', format: 'pem' } as const;
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const under = rsa.privateKey.export({ ...pem, cipher: 'aes-256-cbc', passphrase: 'secret' });
+    const files: Record<string, string | Buffer> = {
+      publicHalf: rsa.publicKey.export({ type: 'spki', format: 'pem' }),
+      under,
+      signing: generateKeyPairSync('ed25519').privateKey.export(pem),
+      damaged: '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n',
+      noKey: 'no key',
+    };
+    for (const [name, contents] of Object.entries(files)) await writeFile(join(to, name), contents);
+    const wrong: [option: string, file: string, says: RegExp][] = [
+      ['--key', 'publicHalf', /^refused: what --key names is no private key: only the private half opens$/m],
+      ['--key', 'under', /^refused: what --key names is under a passphrase: take it off first/m],
+      ['--key', 'signing', /^refused: what --key names is a key of another kind/m],
+      ['--key', 'damaged', /^refused: what --key names is no private key in PEM, or a damaged one$/m],
+      ['--key', 'noKey', /^refused: the key file holds no 32 bytes/m],
+      ['--check', 'publicHalf', /^refused: what --check names is no signing key: those are Ed25519$/m],
+      ['--check', 'signing', /^refused: what --check names is no public key in PEM$/m],
+    ];
+    for (const [option, file, says] of wrong) {
+      const good = option === '--key' ? ['--check', keys.check] : ['--key', keys.aes];
+      const { code, stderr } = await recover(folder, option, join(to, file), ...good, '--to', join(to, 'out'));
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, says);
+      assert.doesNotMatch(stderr, /manifest is not|Error/);
+    }
+  });
+
   it('reads zstd through the program where Python has no package for it', async (t) => {
     const { folder, keys, originals } = await ownCopy(t, zstdCopy);
     const directory = await temporaryDirectory(t);

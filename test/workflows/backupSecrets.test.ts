@@ -140,6 +140,8 @@ test('[38] no secret and no row in arguments, environments, logs, histories, tem
   const log = await worker.log();
   assert.ok(log.length > 1_000);
   assert.deepEqual(found('log', log), []);
+  for (const said of ['Workflow failed', 'Activity failed'])
+    assert.match(log, new RegExp(`"error":\\{"type":"\\w+","message":"[^"]+.*"msg":"${said}"`));
 
   const failedRun = workflowIn(failed.stderr);
   for (const [run, telling] of [

@@ -1,8 +1,9 @@
 import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
+import { describeCompared } from '../../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
-import { planRows } from '../../core/restore/planRows.ts';
+import { notTheNewest, planRows } from '../../core/restore/planRows.ts';
 
 /** A restore's story for the Web UI, in the Markdown that its current details show. */
 export function describeRestore(progress: RestoreProgress, end?: RestoreResult): string {
@@ -35,6 +36,7 @@ export function describeRestore(progress: RestoreProgress, end?: RestoreResult):
 
 function planLines(plan: RestorePlan): string[] {
   return [
+    ...notTheNewest(plan.backup.id, plan.newer).flatMap((line) => [`**${inCell(line)}**`, '']),
     '| | |',
     '| --- | --- |',
     ...planRows(plan).map(([name, value]) => `| ${name} | ${inCell(value)} |`),
@@ -57,7 +59,7 @@ function endLines(result: RestoreResult): string[] {
     '',
     ...(reconciliation
       ? [
-          `${reconciliation.equal ? 'Equal to what was dumped' : `**${reconciliation.differenceCount} differences**`}: ${reconciliation.compared.tables} tables, ${reconciliation.compared.rows} rows, ${reconciliation.compared.objects} objects.`,
+          `${reconciliation.equal ? 'Equal to what was dumped' : `**${reconciliation.differenceCount} differences**`}: ${describeCompared(reconciliation.compared)}.`,
           '',
           ...reconciliation.differences
             .slice(0, 20)

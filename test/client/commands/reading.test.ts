@@ -272,10 +272,9 @@ test('[25] recover lists and extracts with a storage and a key alone, from a dir
   assert.equal(together.split(manifest.id).length, 3, together);
   const bare = await temporaryDirectory(t);
   await assert.rejects(recover('list', '--local', bare, '--local', empty), /code 2.*There is no backup there/s);
-  await assert.rejects(recover('list', '--local', bare), /code 2.*There is no backup there.*no folder lies there/s);
-  const keys = await temporaryDirectory(t);
-  await writeFile(join(keys, 'ops.key'), 'x');
-  await assert.rejects(recover('list', '--local', keys), /code 2.*There is no backup there.*no folder lies there/s);
+  await assert.rejects(recover('list', '--local', bare), /code 2.*There is no backup there.*nothing lies there/s);
+  for (const name of ['ops.key', 'sign.pem']) await writeFile(join(bare, name), '');
+  await assert.rejects(recover('list', '--local', bare), /there are only files: ops\.key, sign\.pem\./);
   // Node keeps compiled code in the cache directory; nothing of a backup goes there.
   const left = (await readdir(empty)).filter((name) => name !== '.cache');
   assert.deepEqual(left.toSorted(), ['0.dump', '1.dump']);

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, before, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
 import { bringTemporalCli } from '../../../core/tools/temporalCli.ts';
 import { createApplication, type Application } from '../../support/application.ts';
 import { fileScope } from '../../support/fileScope.ts';
 import { until } from '../../support/processes.ts';
-import { assertUntouched, changeShop, countCustomers, dropRestored, ROWS } from '../../support/restores.ts';
+import { assertUntouched, changeShop, countCustomers, dropRestored, ROWS, untilPhase } from '../../support/restores.ts';
+import { mountSmallDisk, noMounts } from '../../support/smallDisk.ts';
 import { fillSmallShop } from '../../support/smallShop.ts';
 
 /** `holdfast restore` as a person sees it. */
@@ -18,6 +21,8 @@ let backup: string;
 before(async () => {
   app = await createApplication(scope);
   await fillSmallShop(app);
+  await mkdir(app.spool, { mode: 0o700 });
+  if (!noMounts) mountSmallDisk(scope, app.spool, 200);
   await app.startWorker();
   const { code, document } = await app.backup('shop');
   assert.equal(code, 0, JSON.stringify(document));
@@ -48,6 +53,21 @@ test('--dry-run shows what would be done, and a link to the form that does it', 
   await assertUntouched(app, [name], 10);
 });
 
+test('the plan says that the spool has no room for the backup before', { skip: noMounts }, async () => {
+  const filler = join(app.spool, 'filler');
+  await writeFile(filler, Buffer.alloc(150 * 2 ** 20));
+  const plan = async (...args: string[]) => (await app.holdfast('restore', 'latest', '--dry-run', ...args)).stdout;
+  const told = /^Note: The spool at \S+ has \S+ MiB free; a backup needs about 64(\.0)? MiB, on /m;
+  try {
+    assert.match(await plan('--mode', 'replace'), told);
+    assert.doesNotMatch(await plan(), told);
+    assert.doesNotMatch(await plan('--mode', 'replace', '--skip-safety-backup'), told);
+  } finally {
+    await rm(filler);
+  }
+  assert.doesNotMatch(await plan('--mode', 'replace'), told);
+});
+
 test('while it waits, it prints the command that approves it; that command, as printed, does so', async () => {
   const command = app.start('restore', backup.slice(0, -2), '--mode', 'replace');
   const printed = await until(
@@ -68,6 +88,21 @@ test('while it waits, it prints the command that approves it; that command, as p
   assert.match(stdout, new RegExp(`DROP DATABASE "${app.database.name}_before_.*WITH \\(FORCE\\);`));
   assert.match(stdout, /Times: safety backup .*restore .*reconcile .*swap /);
   assert.equal(await countCustomers(app), ROWS);
+});
+
+test('left to itself, it says that it waits to be approved, and how that is done', async () => {
+  const args = ['restore', 'latest', '--mode', 'replace', '--no-wait'];
+  const { code, stdout } = await app.holdfast(...args);
+  assert.equal(code, 0, stdout);
+  const [, workflowId = ''] = /^Started (\S+)$/m.exec(stdout) ?? [];
+  assert.match(stdout, /^Where it replaces something, it waits to be approved:$/m);
+  assert.match(stdout, new RegExp(`^ +temporal workflow update .*${workflowId} --name approve `, 'm'));
+  const handle = (await app.temporal()).workflow.getHandle(workflowId);
+  await untilPhase(handle, 'approval');
+  await handle.executeUpdate('abort', { args: [{ by: 'the test', reason: 'it was seen' }] });
+  await assert.rejects(handle.result());
+  const confirmed = await app.holdfast(...args, '--confirm', app.database.name, '--dry-run');
+  assert.doesNotMatch(confirmed.stdout, /approved/);
 });
 
 test('the second plan knows how long the first restore took', async () => {

@@ -137,6 +137,7 @@ test('a key file that others can reach is warned of, with its mode and without i
 
 test('every key is documented', () => {
   const keys = documentedKeys(configurationJsonSchema());
+  for (const key of ['name', 'sql']) assert.ok(keys.some(({ path }) => path === `sources.NAME.checks[].${key}`));
   assert.ok(keys.length > 60);
   assert.deepEqual(
     keys.filter(({ description }) => description === undefined).map(({ path }) => path),

@@ -72,6 +72,14 @@ test('latest is the newest, an id may be cut, and what is not there is refused w
     return true;
   });
   await assert.rejects(choose(1, { input: { source: 'nobody' } }), /There is no backup of source nobody to try out/);
+  const checkingKeys = [newBackupKeys().checking];
+  await assert.rejects(choose(1, { checkingKeys }), (error) => {
+    assert.ok(isHoldfastError(error, 'KeyMissing'), String(error));
+    assert.match(error.message, /^None of the \d backups of source shop can be used: near: shop/);
+    assert.equal(`${error.message} ${error.advice}`.split('is signed by').length, 2, 'said once');
+    assert.match(error.advice ?? '', /^Add the public half/);
+    return true;
+  });
   await assert.rejects(choose(1, { checkingKeys: [] }), (error) => isHoldfastError(error, 'KeyMissing'));
 });
 

@@ -56,7 +56,7 @@ test('a good backup is restored, compared and dropped, and the time of every pha
   assert.equal(part.differenceCount, 0);
   assert.deepEqual(part.differences, []);
   assert.deepEqual(part.checks, [{ name: 'has rows', passed: true }]);
-  assert.match(part.compared, /^1 tables with 500 rows/);
+  assert.match(part.compared, /^1 tables, 500 rows/);
   const phases = [
     'preparation',
     'definitions',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { HoldfastError, isHoldfastError } from '../../../core/errors.ts';
 import { manifestKey } from '../../../core/repository/layout.ts';
@@ -8,8 +8,9 @@ import { locationOf } from '../../../core/repository/location.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
 import { signManifest } from '../../../core/repository/signedManifest.ts';
 import { chooseBackup } from '../../../core/restore/chooseBackup.ts';
-import type { BackupWish, RestoreCopy } from '../../../core/restore/run.ts';
+import type { BackupIndex, BackupWish, IndexedBackup, RestoreCopy } from '../../../core/restore/run.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
+import type { LiveRun } from '../../../core/sweep/liveRuns.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { sampleManifest } from '../repository/sampleBackup.ts';
 import { newBackupKeys } from '../repository/storedBackup.ts';
@@ -37,10 +38,19 @@ async function repository(context: TestContext) {
   for (const id of DAY) await publish(id);
   await publish('20261121T020000Z-dddddd', { tier: 'pre-restore' }, [0]);
   await publish('20261122T020000Z-eeeeee', { source: 'other' });
-  const choose = (wish: BackupWish, from = copies) =>
-    chooseBackup({ wish, copies: from, checkingKeys: [keys.checking] });
+  const choose = (wish: BackupWish, from = copies, index?: BackupIndex) =>
+    chooseBackup({ wish, copies: from, checkingKeys: [keys.checking], index });
   const pathOf = (index: number, manifest: Manifest) => join(roots[index] ?? '', manifestKey(locationOf(manifest)));
-  return { copies, choose, publish, pathOf };
+  /** Parts as they lie while a run is under way, or when a manifest is lost. */
+  const leaveParts = (manifest: Manifest, on = [0, 1]) =>
+    Promise.all(
+      on.map(async (index) => {
+        const folder = dirname(pathOf(index, manifest));
+        await mkdir(folder, { recursive: true });
+        await writeFile(join(folder, 'database.dump.zst.enc'), 'sealed');
+      }),
+    );
+  return { copies, choose, publish, pathOf, leaveParts };
 }
 
 test('the newest backup of a source is chosen, or the newest that was whole before a time; never a pre-restore one', async (context) => {
@@ -78,6 +88,10 @@ test('what makes no sense is refused, naming what there is', async (context) => 
   await refused({ source: 'shop', parts: ['media'] }, /no backup of source shop with media/, /hold: .*database/);
   await refused({ source: 'shpo' }, /no backup of source shpo$/, /backups of: (other, shop|shop, other)\./);
   await refused({ source: 'shop', before: 'yesterday' }, /yesterday is no time/, /2026/);
+  for (const before of ['1', 'now 1', '2026-11-20T02:00', '2026-11-20 02:00:00Z', '2026-02-30', '2026-11-20T25:00:00Z'])
+    await refused({ source: 'shop', before }, /is no time$/, /zone/);
+  for (const before of ['2026-11-20', '2026-11-20T02:00Z', '2026-11-20T02:00:00.5+01:00'])
+    assert.equal((await choose({ source: 'shop', before })).manifest.id, DAY[1]);
   await refused({ source: 'shop', before: '2020-01-01' }, /from before 2020-01-01/, new RegExp(DAY[0]));
   await refused({ backup: DAY[0], before: '2026-11-20' }, /names one by its id/, /or/);
   await refused({}, /which source/, /source/);
@@ -122,13 +136,120 @@ test('[24] a newer backup that cannot be trusted anywhere is told apart from wha
   const latest = await choose({ source: 'shop' });
   assert.equal(latest.manifest.id, DAY[2]);
   assert.deepEqual(
-    latest.newer.map(({ backend }) => backend),
-    ['copy-1', 'copy-2'],
+    latest.newer.map((line) => line.slice(0, 8)),
+    ['copy-1: ', 'copy-2: '],
   );
-  for (const { reason } of latest.newer) assert.match(reason, /^shop\/\S+ffffff\/manifest.json cannot be trusted/);
-  assert.equal(latest.passedOver.length, 4);
+  for (const line of latest.newer) assert.match(line, /: shop\/\S+ffffff\/manifest.json cannot be trusted/);
+  // What is told as newer is not told once more.
+  assert.equal(latest.passedOver.length, 2);
   assert.deepEqual((await choose({ source: 'shop', before: '2026-11-22T00:00:00Z' })).newer, []);
   assert.deepEqual((await choose({ backup: DAY[2] })).newer, []);
+});
+
+/** An index that knows these runs, or cannot be asked; and the runs under way. */
+function indexOf(backups: readonly IndexedBackup[] | undefined, live: readonly LiveRun[] = []): BackupIndex {
+  return {
+    begunSince: async () => {
+      if (backups === undefined) throw new HoldfastError('CatalogUnavailable', 'The catalog is away');
+      return backups;
+    },
+    liveRuns: async () => live,
+  };
+}
+
+const publishedRun = (manifest: Manifest, published: readonly string[] = ['copy-1', 'copy-2']): IndexedBackup => ({
+  id: manifest.id,
+  tier: manifest.tier,
+  state: 'verified',
+  manifest,
+  published,
+});
+
+test('[24] a newer backup that has parts and no manifest is told, and not that of a run under way or one that failed', async (context) => {
+  const { choose, copies, publish, pathOf, leaveParts } = await repository(context);
+  const newest = await publish('20261123T020000Z-ffffff');
+  await leaveParts(newest);
+  const wish = { source: 'shop' };
+  assert.deepEqual((await choose(wish)).newer, []);
+  for (const index of [0, 1]) {
+    await rm(pathOf(index, newest));
+    const { manifest, newer } = await choose(wish);
+    if (index === 0) assert.deepEqual([manifest.id, newer], [newest.id, []], 'the other copy is whole');
+  }
+  const told = async (index?: BackupIndex, more: BackupWish = {}) => {
+    const { manifest, newer } = await choose({ ...wish, ...more }, copies, index);
+    assert.equal(manifest.id, DAY[2]);
+    return newer;
+  };
+  assert.deepEqual(await told(), [
+    `parts without a manifest on copy-1, copy-2: ${newest.id} is of a run that is under way, of one that ended before it published them, or ${newest.id} has lost its manifest`,
+  ]);
+  assert.match(
+    (await told(indexOf([publishedRun(newest)]))).join(),
+    /knows \S+ffffff \(verified\) on copy-1, copy-2, and/,
+  );
+  assert.match((await told(indexOf([]))).join(), /not known to the catalog: of one that ended before/);
+  assert.match((await told(indexOf(undefined))).join(), /of one that ended before .*, or \S+ has lost its manifest$/);
+  const failed = { ...publishedRun(newest, []), state: 'failed', manifest: undefined };
+  assert.deepEqual(await told(indexOf([failed])), []);
+  for (const live of [
+    { run: 'backup-shop', source: 'shop', backup: newest.id },
+    { run: 'just begun', startedAt: new Date('2026-11-23T02:00:00.500Z') },
+    { run: 'begins again', source: 'shop', backup: 'another', startedAt: new Date('2026-11-23T01:00:00Z') },
+  ])
+    assert.deepEqual(await told(indexOf([], [live])), [], live.run);
+  for (const live of [
+    { run: 'heal', source: 'shop', startedAt: new Date('2026-11-23T01:00:00Z') },
+    { run: 'later', source: 'shop', backup: 'another', startedAt: new Date('2026-11-23T03:00:00Z') },
+    { run: 'of another', source: 'other', backup: 'another', startedAt: new Date('2026-11-23T01:00:00Z') },
+  ])
+    assert.equal((await told(indexOf([], [live]))).length, 1, live.run);
+  assert.deepEqual(await told(undefined, { before: '2026-11-22T00:00:00Z' }), []);
+  assert.deepEqual(await told(indexOf([publishedRun(newest)]), { before: '2026-11-23T02:10:00Z' }), [], 'sealed later');
+});
+
+test('[24] a newer backup that the index knows and no storage has is told', async (context) => {
+  const { choose, copies, publish, pathOf } = await repository(context);
+  const newest = await publish('20261123T020000Z-ffffff');
+  const index = indexOf([publishedRun(newest)]);
+  assert.deepEqual((await choose({ source: 'shop' }, copies, index)).newer, []);
+  for (const each of [0, 1]) await rm(dirname(pathOf(each, newest)), { recursive: true });
+  const told = async (wish: BackupWish, known: BackupIndex) => (await choose(wish, copies, known)).newer;
+  const line = `the catalog knows ${newest.id} (verified) on copy-1, copy-2, and it is not there`;
+  assert.deepEqual(await told({ source: 'shop' }, index), [line]);
+  assert.deepEqual(await told({ source: 'shop', before: '2026-11-24T00:00:00Z' }, index), [line]);
+  assert.deepEqual(await told({ source: 'shop', before: '2026-11-23T02:10:00Z' }, index), []);
+  assert.deepEqual(await told({ backup: DAY[2] }, index), []);
+  const others = [
+    publishedRun({ ...newest, tier: 'pre-restore' }),
+    publishedRun({ ...newest, parts: newest.parts.filter(({ part }) => part !== 'database') }),
+    { ...publishedRun(newest, []), state: 'failed' },
+  ];
+  assert.deepEqual(await told({ source: 'shop', parts: ['database'] }, indexOf(others)), []);
+  assert.match(
+    (await told({ source: 'shop' }, indexOf([publishedRun(newest, ['gone'])]))).join(),
+    /on gone, which was not/,
+  );
+  const away = await choose({ source: 'shop' }, copies, indexOf(undefined));
+  assert.deepEqual([away.newer, away.indexSilent], [[], 'The catalog is away']);
+});
+
+test('[24] a storage that cannot be asked may have a newer backup: told unless the index knows better', async (context) => {
+  const { choose, copies, publish } = await repository(context);
+  const newest = await publish('20261123T020000Z-ffffff', {}, []);
+  const down = {
+    backend: 'r2',
+    open: () => Promise.reject(new HoldfastError('BackendUnreachable', 'r2 does not answer')),
+  };
+  const told = async (index?: BackupIndex) => (await choose({ source: 'shop' }, [down, ...copies], index)).newer;
+  assert.deepEqual(await told(), ['whether r2 has a newer one is not known. It cannot be asked: r2 does not answer']);
+  assert.deepEqual(await told(indexOf(undefined)), [
+    'whether r2 has a newer one is not known. It cannot be asked: r2 does not answer, and neither can the catalog: The catalog is away',
+  ]);
+  assert.deepEqual(await told(indexOf([])), []);
+  assert.deepEqual(await told(indexOf([publishedRun(newest, ['r2'])])), [
+    `the catalog knows ${newest.id} (verified) on r2, and r2 cannot be asked: r2 does not answer`,
+  ]);
 });
 
 test('[23] where no manifest of a source can be trusted, that is what is said, once', async (context) => {
@@ -154,6 +275,30 @@ test('[24] a copy whose manifest is signed but another is not used', async (cont
     ['copy-1'],
   );
   assert.match(chosen.passedOver[0]?.reason ?? '', /another than the one on copy-1/);
+});
+
+test('[24] where every copy of the backup that is named is bad, each is told with its reason', async (context) => {
+  const { choose, publish, pathOf, copies } = await repository(context);
+  const { id } = await publish(DAY[1]);
+  const manifest = await publish(DAY[0]);
+  await rm(pathOf(0, manifest));
+  await writeFile(pathOf(0, manifest), '{}');
+  const [other] = copies;
+  assert.ok(other);
+  await rm(pathOf(1, manifest));
+  await assert.rejects(choose({ backup: DAY[0] }), (error) => {
+    assert.ok(isHoldfastError(error, 'ManifestInvalid'), String(error));
+    assert.match(
+      error.message,
+      /^No copy of backup 20261118\S+ can be used: copy-1: shop\S+ .*; copy-2: there is no shop\S+$/,
+    );
+    assert.equal(error.advice, 'Choose another backup: `holdfast list` shows them.');
+    return true;
+  });
+  await rm(dirname(pathOf(1, manifest)), { recursive: true });
+  await assert.rejects(choose({ backup: DAY[0] }), { message: /; copy-2: it has none$/ });
+  await assert.rejects(choose({ backup: DAY[0] }, [other]), { message: /^copy-1: shop\S+ cannot be trusted/ });
+  assert.equal((await choose({ backup: id })).passedOver.length, 0);
 });
 
 test('an id that is none is answered with those of its source', async (context) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { describeCompared } from '../../../core/restore/describeCompared.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
 import { openBackend } from '../../../core/storage/openBackend.ts';
 import { s3Settings } from '../../support/s3Settings.ts';
@@ -50,4 +51,15 @@ test('a backup that a reading role took is restored from an S3 service, large ob
   const result = await reconcile({ database: accessTo(target), expected: backup.inventory });
   assert.deepEqual(result.differences, []);
   assert.equal(result.compared.rows, '6000');
+});
+
+test('a backup that has no numbers of rows is not said to have none', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  await runSql(source, 'create table t as select generate_series(1, 777) as i');
+  const backup = await backUp(context, source, { dump: { inventory: 'off' } });
+  await restore(backup, target);
+  const { equal, compared } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.equal(equal, true);
+  assert.match(describeCompared(compared), /^1 tables, whose rows the backup did not count, 0 sequences/);
 });
