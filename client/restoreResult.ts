@@ -2,6 +2,7 @@ import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
+import { inPsql } from '../core/restore/names.ts';
 import { planRows } from '../core/restore/planRows.ts';
 import type { RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
@@ -82,13 +83,13 @@ export function describeRestoreResult(
             `The database of before is kept as ${kept.name}. To go back to it, in psql of another database:`,
             ...kept.goBack.map((sql) => `  ${sql}`),
             'When it is no longer needed:',
-            `  ${kept.drop}`,
+            ...droppedIn(kept),
           ]
         : [],
     ),
     ...section(
       setAside
-        ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, `  ${setAside.drop}`]
+        ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, ...droppedIn(setAside)]
         : [],
     ),
     ...section(
@@ -137,6 +138,10 @@ function outcomeLines({ database, backend, passedOver, reconciliation, checks, d
             .join(', ')}`,
         ]),
   ];
+}
+
+function droppedIn({ name, parting, drop }: NonNullable<RestoreResult['setAside']>): string[] {
+  return inPsql(name, parting, drop).map((line) => `  ${line}`);
 }
 
 const COLOURS: Readonly<Record<RestoreState, Style>> = {

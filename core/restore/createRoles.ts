@@ -2,7 +2,7 @@ import { HoldfastError, messageOf } from '../errors.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import { createRolesSql } from './sourceRoles.ts';
 import type { DatabaseDescription } from './run.ts';
-import { onServer } from './targetDatabase.ts';
+import { onServer } from './onServer.ts';
 
 /**
  * Makes the roles that a backup's database needs and its server lacks, as they were at the source; all or none. Gives

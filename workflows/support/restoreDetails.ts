@@ -2,6 +2,7 @@ import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
+import { inPsql } from '../../core/restore/names.ts';
 import { planRows } from '../../core/restore/planRows.ts';
 
 /** A restore's story for the Web UI, in the Markdown that its current details show. */
@@ -79,13 +80,13 @@ function endLines(result: RestoreResult): string[] {
           `The database of before is kept as ${kept.name}. To go back to it, in \`psql\` of another database:`,
           ...fenced('sql', kept.goBack),
           'When it is no longer needed:',
-          ...fenced('sql', [kept.drop]),
+          ...fenced('sql', inPsql(kept.name, kept.parting, kept.drop)),
         ]
       : []),
     ...(setAside
       ? [
           `The restored database is kept as ${setAside.name}. When it is no longer needed:`,
-          ...fenced('sql', [setAside.drop]),
+          ...fenced('sql', inPsql(setAside.name, setAside.parting, setAside.drop)),
         ]
       : []),
     ...(files.goBack.length > 0 ? ['To have the files of before back:', ...fenced('sh', files.goBack)] : []),
