@@ -55,6 +55,8 @@ export async function findDeadTargets(
 interface Candidate extends FoundDatabase {
   /** Without the server's own. */
   readonly sessions: number;
+  /** A DROP DATABASE was cut off: it holds nothing any more, and nobody can connect to it. */
+  readonly invalid: boolean;
 }
 
 async function look(client: pg.Client, server: DatabaseAccess, mark: string, spared: readonly string[]) {
@@ -73,7 +75,8 @@ async function candidates(client: pg.Client, mark: string): Promise<Candidate[]>
   const { rows } = await client.query<Candidate>(
     `select oid::text, datname as name, shobj_description(oid, 'pg_database') as comment,
             (select count(*)::int from pg_stat_activity a
-              where a.datid = d.oid and backend_type is distinct from 'autovacuum worker') as sessions
+              where a.datid = d.oid and backend_type is distinct from 'autovacuum worker') as sessions,
+            datconnlimit = -2 as invalid
        from pg_database d
       where starts_with(shobj_description(oid, 'pg_database'), $1) or datname ~ $2 order by datname`,
     [`${COMMENT_START}${scope}/`, newbornPattern(scope)],
@@ -86,14 +89,14 @@ async function whyLeft(
   server: DatabaseAccess,
   spared: readonly string[],
 ): Promise<string | undefined> {
-  const { name, comment, sessions } = database;
+  const { name, comment, sessions, invalid } = database;
   if (spared.includes(name)) return 'the configuration names it';
   const written = readMark(database);
   const asMade =
     written === undefined ? comment === null : isMarked(database, written.mark) || isNewborn(database, written.mark);
   if (!asMade) return 'it is not, or no longer, what a restore made under this name';
   if (sessions > 0) return `${sessions} sessions are in it`;
-  return (await ownStoreFinding(server, name))?.message;
+  return invalid ? undefined : (await ownStoreFinding(server, name))?.message;
 }
 
 function adviceFor({ name, comment }: FoundDatabase): string {

@@ -7,7 +7,7 @@ import { dropDeadTargets } from '../../../core/restore/deadTargets.ts';
 import { releaseTarget } from '../../../core/restore/releaseTarget.ts';
 import { databaseOids, swapDatabases, undoSwap } from '../../../core/restore/swapDatabases.ts';
 import { createTarget, dropLeftOvers } from '../../../core/restore/targetDatabase.ts';
-import { newAttempt } from '../../../core/restore/targetMark.ts';
+import { newAttempt, scopeOf } from '../../../core/restore/targetMark.ts';
 import { createDatabase, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, openSession, runSql } from '../postgres/support.ts';
 import { backUp, maintenance, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
@@ -71,6 +71,15 @@ test("[27] the mark goes in the transaction of the swap, and what was in place i
   assert.deepEqual(await databaseOids(maintenance(), names), [oldOid, undefined, undefined, nextOid]);
   assert.equal(await commentOn({ ...target, name: setAsideAs }), 'its own');
   await onServer(`drop database ${setAsideAs}`);
+});
+
+test('[27] a database whose dropping was cut off is dropped to its end', async (context) => {
+  const { target, mark } = await restored(context);
+  // As a server leaves it that ended in the middle of DROP DATABASE.
+  await onServer(`update pg_database set datconnlimit = -2 where datname = '${target.name}'`);
+  const { dropped } = await dropDeadTargets(maintenance(), `${scopeOf(mark)}/mine`, []);
+  assert.deepEqual(dropped, [target.name]);
+  assert.deepEqual(await databaseOids(maintenance(), [target.name]), [undefined]);
 });
 
 test('[27] what dead runs left is found by their scope, in whatever state; others stay, and what is used', async (context) => {
