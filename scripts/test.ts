@@ -4,12 +4,14 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { TEST_SERVERS_VARIABLE } from '../test/support/addresses.ts';
+import { bringPostgresArchives } from '../test/support/postgresMajors.ts';
 import { startTestServers } from '../test/support/testServers.ts';
 import { bringToxiproxy } from '../test/support/toxiproxy.ts';
 
 /**
- * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`. The fault suite
- * takes minutes and runs by itself: `npm run test:faults`.
+ * Runs the tests on real servers: `npm test`, or `npm test -- [--name PATTERN] [FILE|DIRECTORY ...]`. The fault suite and
+ * the one across PostgreSQL's major versions take minutes and run by themselves: `npm run test:faults`, `npm run
+ * test:majors`. With `--postgres 17` the shared server is of that major version.
  * The last line is `N passed, N failed`; the exit code is 0 only when every test passed and there was at least one.
  */
 
@@ -22,6 +24,7 @@ interface Counts {
 /** A file that takes longer than this hangs. */
 const FILE_TIMEOUT = 10 * 60_000;
 const FAULTS = resolve(import.meta.dirname, '../test/faults');
+const MAJORS = resolve(import.meta.dirname, '../test/majors');
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,6 +33,7 @@ const { values: options, positionals } = parseArgs({
 
 const files = await (positionals.length > 0 ? testFiles(positionals) : everyOtherTest());
 if (files.some(isFaultTest)) await bringToxiproxy(console.error);
+if (files.some((file) => isIn(MAJORS, file))) await bringPostgresArchives(console.error);
 const major = options.postgres === undefined ? undefined : Number(options.postgres);
 const servers =
   process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error, major) : undefined;
@@ -82,11 +86,15 @@ function failureType(error: Error): unknown {
 }
 
 async function everyOtherTest(): Promise<string[]> {
-  return (await testFiles(['test'])).filter((file) => !isFaultTest(file));
+  return (await testFiles(['test'])).filter((file) => !isFaultTest(file) && !isIn(MAJORS, file));
 }
 
 function isFaultTest(file: string): boolean {
-  return !relative(FAULTS, resolve(file)).startsWith('..');
+  return isIn(FAULTS, file);
+}
+
+function isIn(directory: string, file: string): boolean {
+  return !relative(directory, resolve(file)).startsWith('..');
 }
 
 async function testFiles(paths: readonly string[]): Promise<string[]> {

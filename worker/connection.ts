@@ -53,8 +53,9 @@ export function webUiLink(
 }
 
 /**
- * The Web UI's form that starts a workflow, filled with the input of a run that there was: the form takes no other. Its id
- * stays as it is, for the history of one restore to stand in one place.
+ * The Web UI's form that starts a workflow, filled with the input of a run that there was: the form takes no other. Of the
+ * address it reads workflowType, taskQueue, workflowId and runId (2.50 to 2.53), and looks up that run's input. The id stays
+ * as it is, for the history of one restore to stand in one place.
  */
 export function startFormLink(
   configuration: Configuration,

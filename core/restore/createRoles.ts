@@ -1,5 +1,7 @@
+import type pg from 'pg';
 import { HoldfastError, messageOf } from '../errors.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { createRolesSql } from './sourceRoles.ts';
 import type { DatabaseDescription } from './run.ts';
 import { onServer } from './onServer.ts';
@@ -30,7 +32,20 @@ export async function createRoles(
         });
       });
     }
+    await joinRoles(client, missing);
     await client.query('commit');
     return missing;
   });
+}
+
+/**
+ * Who is no superuser can give what he restores only to roles that he is a member of. From 16 on he is one of those that he
+ * makes, and needs the option SET beside.
+ */
+async function joinRoles(client: pg.Client, roles: readonly string[]): Promise<void> {
+  const { rows } = await client.query<{ superuser: boolean }>(
+    'select rolsuper as superuser from pg_roles where rolname = current_user',
+  );
+  if (rows[0]?.superuser !== false) return;
+  for (const role of roles) await client.query(`GRANT ${quoteIdentifier(role)} TO CURRENT_USER`);
 }

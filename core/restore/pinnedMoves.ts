@@ -61,17 +61,17 @@ export function withMove<Result>(
   place: TreePlace,
   work: (at: MoveAt) => Promise<Result>,
 ): Promise<Result> {
-  return within(staging, path.dirname(live), (beside) =>
-    within(staging, path.dirname(staged), (from) => {
-      const besides = (name: string) => path.join(beside, path.basename(name));
-      return work({
+  return within(staging, path.dirname(live), (beside) => {
+    const besides = (name: string) => path.join(beside, path.basename(name));
+    return within(staging, path.dirname(staged), (from) =>
+      work({
         live: besides(live),
         keptAs: besides(keptAs),
         staged: path.join(from, path.basename(staged)),
         meanwhile: besides(nameBeside(live, 'meanwhile', place)),
-      });
-    }),
-  );
+      }),
+    );
+  });
 }
 
 /** Which file it is, as device and inode; null where there is none. */

@@ -4,27 +4,35 @@ import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { RestoreScope } from './run.ts';
 
 /**
- * Gives the schema public of a new database what a pg_dump before 15 takes for granted: it never says whose it is, and of
- * its privileges only what differs from those of servers before 15, where everybody may create in it. `list` is the
- * archive's table of contents. Throws SourceUnreachable, SourceRefused, and what the server answers.
+ * Gives the schema public of a new database what the pg_dump that wrote the archive takes for granted, where the server is of
+ * the other kind. One before 15 never says whose it is, and of its privileges only what differs from those of servers before
+ * 15, where everybody may create in it; later ones say what differs from those of later servers. `contents` is what
+ * pg_restore lists of the archive. Throws SourceUnreachable, SourceRefused, and what the server answers.
  */
 export async function preparePublicSchema(
   target: DatabaseAccess,
   {
-    list,
+    contents,
     inventory,
+    serverMajor,
     noOwner,
     noPrivileges,
   }: Pick<RestoreScope, 'noOwner' | 'noPrivileges'> & {
-    readonly list: string;
+    readonly contents: string;
+    readonly serverMajor: number;
     readonly inventory: Pick<Inventory, 'objects'>;
   },
   signal?: AbortSignal,
 ): Promise<void> {
   const schema = inventory.objects.find(({ kind, identity }) => kind === 'schema' && identity === 'public');
-  if (schema === undefined || dumpedBy(list) >= 15) return;
+  const old = dumpedBy(contents) < 15;
+  if (schema === undefined || (!old && serverMajor >= 15)) return;
   const client = await connect(target, signal);
   try {
+    if (!old) {
+      if (noPrivileges !== true) await client.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
+      return;
+    }
     const { rows } = await client.query<{ owner: string }>(
       `select pg_get_userbyid(nspowner) as owner from pg_namespace where nspname = 'public'`,
     );
@@ -36,6 +44,6 @@ export async function preparePublicSchema(
   }
 }
 
-function dumpedBy(list: string): number {
-  return Number(/^;\s+Dumped by pg_dump version: (\d+)/m.exec(list)?.[1] ?? Number.NaN);
+function dumpedBy(contents: string): number {
+  return Number(/^;\s+Dumped by pg_dump version: (\d+)/m.exec(contents)?.[1] ?? Number.NaN);
 }

@@ -17,7 +17,7 @@ import { fromGoodCopy } from './fromGoodCopy.ts';
 import { dropLines } from './names.ts';
 import { describeCopy } from './readDescription.ts';
 import { preparePublicSchema } from './publicSchema.ts';
-import { listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
+import { jobsArgument, listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
 import { resolveTables } from './selectTables.ts';
@@ -98,8 +98,8 @@ async function fillTarget(
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
-  const list = await listArchiveFile(clients, definitions, signal);
-  const entries = parseList(list);
+  const contents = await listArchiveFile(clients, definitions, signal);
+  const entries = parseList(contents);
   const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
   const session: RestoreSession = {
     clients,
@@ -112,13 +112,18 @@ async function fillTarget(
   const phases = startPhases(options, backend);
   await phases.run('definitions', async () => {
     await dropTemplateObjects({ ...server, name: target }, inventory, signal);
-    await preparePublicSchema({ ...server, name: target }, { ...options, list, inventory }, signal);
+    await preparePublicSchema({ ...server, name: target }, { ...options, contents, inventory, serverMajor }, signal);
     await applyParameters(server, properties, signal);
     await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
   });
   await phases.run('rows', () => restoreRows(options, backend, session, selection.rows, phases.onBytes));
   await phases.run('indexes', () =>
-    restoreFile(session, definitions, ['--section=post-data', `--jobs=${jobs}`, ...selection.definitions], signal),
+    restoreFile(
+      session,
+      definitions,
+      ['--section=post-data', jobsArgument(session, jobs), ...selection.definitions],
+      signal,
+    ),
   );
   const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
   await phases.run('settings', async () => {

@@ -7,7 +7,7 @@ import { describeEntry, type ArchiveEntry } from './archiveEntries.ts';
  */
 export interface ErrorCollector {
   readonly onLine: (line: string) => void;
-  /** Whether there were errors, and all of them such as are ignored. */
+  /** Whether there were errors, and all that pg_restore counted were seen here and are such as are ignored. */
   onlyIgnored(): boolean;
   /** What the collected lines say; undefined where they name no error of the server. */
   failure(entries: readonly ArchiveEntry[]): HoldfastError | undefined;
@@ -24,8 +24,10 @@ export function collectErrors({
   let error: string[] = [];
   let collecting = false;
   let passedOver = 0;
+  let counted = 0;
   return {
     onLine: (line) => {
+      counted = Number(/^pg_restore: warning: errors ignored on restore: (\d+)$/.exec(line)?.[1] ?? counted);
       if (error.length > 0 && !collecting) return;
       if (line.includes('from TOC entry ')) entry = line;
       const begun = /^pg_restore: error: (.*)$/.exec(line)?.[1];
@@ -41,7 +43,7 @@ export function collectErrors({
         error.push(line);
       }
     },
-    onlyIgnored: () => passedOver > 0 && error.length === 0,
+    onlyIgnored: () => passedOver > 0 && passedOver === counted && error.length === 0,
     failure: (entries) => describeFailure(entry, error, entries),
   };
 }

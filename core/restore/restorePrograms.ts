@@ -103,7 +103,7 @@ async function runRestore(
   input: Readable | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const goesOn = session.clients.major >= 17 && session.serverMajor < 17;
+  const goesOn = goesOnPastErrors(session);
   const stop = new AbortController();
   const errors = collectErrors(goesOn ? { ignored: UNKNOWN_TIMEOUT, onError: () => stop.abort() } : {});
   const { stdout, finished } = startProcess({
@@ -134,6 +134,18 @@ async function runRestore(
     signal?.throwIfAborted();
     throw errors.failure(session.entries) ?? (stop.signal.aborted ? unexplained(session) : error);
   }
+}
+
+function goesOnPastErrors({ clients, serverMajor }: RestoreSession): boolean {
+  return clients.major >= 17 && serverMajor < 17;
+}
+
+/**
+ * The argument for so many processes side by side. What they say of errors gets mixed up, in pieces: where errors have to be
+ * told apart there is one process only.
+ */
+export function jobsArgument(session: RestoreSession, jobs: number): string {
+  return `--jobs=${goesOnPastErrors(session) ? 1 : jobs}`;
 }
 
 function unexplained({ clients }: RestoreSession): HoldfastError {

@@ -17,7 +17,7 @@ export function createRolesSql(
     .filter(({ nameAt }) => nameAt === undefined)
     .map(({ text }) => text);
   const own = missing.flatMap((role) => {
-    const found = cluster.filter((text) => isAbout(text, role));
+    const found = cluster.filter((text) => isAbout(text, role)).map(withoutDefaults);
     return found.length > 0 ? found : [`CREATE ROLE ${quoteIdentifier(role)}`];
   });
   const known = [...missing, ...present];
@@ -39,6 +39,17 @@ const ABOUT_ROLE = new RegExp(String.raw`^(?:CREATE ROLE|ALTER ROLE|COMMENT ON R
 function isAbout(text: string, role: string): boolean {
   const [, name] = ABOUT_ROLE.exec(text) ?? [];
   return name !== undefined && unquoted(name) === role;
+}
+
+const ATTRIBUTES = new RegExp(String.raw`^(ALTER ROLE (?:${NAME}) WITH)((?: [A-Z]+)+)`, 'su');
+
+/** A new role has none of these, and only a superuser may say so. */
+function withoutDefaults(text: string): string {
+  return text.replace(
+    ATTRIBUTES,
+    (_all, start: string, attributes: string) =>
+      start + attributes.replaceAll(/ NO(?:SUPERUSER|CREATEROLE|CREATEDB|REPLICATION|BYPASSRLS)\b/g, ''),
+  );
 }
 
 function withoutSecrets(text: string): string[] {

@@ -101,7 +101,8 @@ export async function roleFindings(
     );
   const { inventory, globals } = description;
   const { rows } = await client.query<{ name: string; member: boolean }>(
-    `select rolname as name, pg_has_role(oid, 'member') as member from pg_roles`,
+    // To give an object away takes SET on its new owner from 16 on, where a membership can come without.
+    `select rolname as name, pg_has_role(oid, case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) as member from pg_roles`,
   );
   const present = rows.map(({ name }) => name);
   const missing = inventory.roles.map(({ name }) => name).filter((name) => !present.includes(name));

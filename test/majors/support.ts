@@ -39,7 +39,7 @@ export function serverOf(major: number): Promise<MajorServer> {
 
 async function start(major: number): Promise<MajorServer> {
   const directory = await temporaryDirectory(scope, { reachable: true });
-  const binDirectory = await bringPostgresMajor(major, directory, console.error);
+  const binDirectory = await bringPostgresMajor(major, directory, () => undefined);
   const server = await startPostgres({
     directory: join(directory, 'postgres'),
     binDirectory,

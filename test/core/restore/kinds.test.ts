@@ -23,8 +23,10 @@ async function definitionsOf({ host, port, user, password, name }: TestDatabase)
   const program = join(testPostgres().binDirectory, 'pg_dump');
   const args = ['--schema-only', '-h', host, '-p', String(port), '-U', user, '-d', name];
   const { stdout } = await promisify(execFile)(program, args, { env: { PGPASSWORD: password }, maxBuffer: 2 ** 26 });
-  // Random in every dump since CVE-2025-8714.
-  return stdout.replaceAll(/^\\(un)?restrict .*$/gm, '');
+  // Random in every dump since CVE-2025-8714; and names that servers from 18 on make for NOT NULL of partitions.
+  return stdout
+    .replaceAll(/^\\(un)?restrict .*$/gm, '')
+    .replaceAll(/ CONSTRAINT \w+_not_null\d* NOT NULL/g, ' NOT NULL');
 }
 
 async function assertEqual(backup: StoredDatabase, target: TestDatabase): Promise<void> {
@@ -39,7 +41,10 @@ for (const jobs of [1, 2]) {
     await runSql(source, await kindsSql());
     const backup = await backUp(context, source, { dump: { jobs } });
     assert.deepEqual(
-      backup.inventory.notCarried?.map(({ kind, name }) => `${kind} ${name}`),
+      // Partitions of partitions have an identity from 17 on.
+      backup.inventory.notCarried
+        ?.filter(({ kind }) => kind !== 'identity of partition')
+        .map(({ kind, name }) => `${kind} ${name}`),
       ['rows of foreign table app.far_events', 'rows of foreign table app.hosts'],
     );
     const restored = await restore(backup, target, { jobs });
