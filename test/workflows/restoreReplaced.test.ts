@@ -114,7 +114,7 @@ test('the printed commands drop the database of before also where it has subscri
   const { kept } = document;
   assert.ok(kept);
   assert.equal(await countCustomers(app), ROWS);
-  await typeIntoPsql(inPsql(kept.name, kept.parting, kept.drop));
+  typeIntoPsql(inPsql(kept.name, kept.parting, kept.drop));
   assert.deepEqual(await onServer(`select from pg_database where datname = '${kept.name}'`), []);
 });
 
