@@ -71,12 +71,14 @@ test('[27] an unfinished database that somebody put in place by hand is never dr
   }
 });
 
-test('[27] neither a name of the configuration, nor a comment that somebody copied, nor a store of ours is dropped', async (context) => {
+test('[27] neither a name of the configuration, nor what was renamed, nor a copied comment, nor a store of ours is dropped', async (context) => {
   const configured = await leaveUnfinished(CONFIGURED);
   const copied = await createDatabase(context);
   const mark = markOf('20261120_020000_dddddd');
   const forged = markedComment({ mark, attempt: newAttempt() }, { oid: '1', name: copied.name });
   await onServer(`comment on database ${copied.name} is '${forged}'`);
+  const renamed = `${app.database.name}_mine`;
+  await onServer(`alter database ${await leaveUnfinished('20261120_020000_ffffff')} rename to ${renamed}`);
   const store = await leaveUnfinished('20261120_020000_eeeeee');
   await runSql(
     { ...app.database, name: store },
@@ -85,10 +87,11 @@ test('[27] neither a name of the configuration, nor a comment that somebody copi
   const { code, document } = await restore(app, 'latest', '--source', 'shop', '--target', `${app.database.name}_look`);
   assert.equal(code, 0, JSON.stringify(document));
   const there = await onServer(
-    `select datname from pg_database where datname in ('${configured}', '${copied.name}', '${store}')`,
+    `select datname from pg_database where datname in ('${configured}', '${copied.name}', '${renamed}', '${store}')`,
   );
-  assert.equal(there.length, 3, JSON.stringify(there));
+  assert.equal(there.length, 4, JSON.stringify(there));
   const said = document.warnings.join('\n');
+  assert.match(said, new RegExp(`${renamed} .*is left alone: it is not, or no longer, what a restore made`));
   assert.match(said, new RegExp(`${store} .*Temporal's store`));
   assert.match(said, new RegExp(`${configured} .*the configuration names it`));
 });

@@ -52,7 +52,7 @@ afterEach(() => dropRestored(app));
 
 test('[26] another database that has taken the name since the plan was shown is not replaced', async () => {
   const { name } = app.database;
-  const handle = await startRestore(app, { source: 'shop', mode: 'replace' });
+  const handle = await startRestore(app, { source: 'shop', mode: 'replace', safetyBackup: 'skip' });
   const { plan } = await untilPhase(handle, 'approval');
   const [shown] = await onServer(`select oid::text from pg_database where datname = '${name}'`);
   assert.equal(plan?.database?.replaces?.oid, shown?.['oid']);
