@@ -61,11 +61,14 @@ async function failureOf(work: Promise<void>): Promise<unknown> {
   }
 }
 
-/** The database may have settings of its own that keep a session from changing anything. */
+/** The database may have settings and event triggers of its own that keep a session from changing anything. */
 async function dropSubscriptions(access: DatabaseAccess): Promise<void> {
   const client = await connect(access);
   try {
-    await client.query('set default_transaction_read_only = off');
+    await client.query('set role none; set default_transaction_read_only = off');
+    await client.query(
+      `select set_config('session_replication_role', 'replica', false) from pg_roles where rolname = current_user and rolsuper`,
+    );
     const { rows } = await client.query<{ name: string }>(`
       select quote_ident(subname) as name from pg_subscription
        where subdbid = (select oid from pg_database where datname = current_database())`);

@@ -316,18 +316,22 @@ test('[27] a database of its own settings is dropped with its subscriptions, and
     target,
     `create subscription "read only" connection 'dbname=${publisher.name}' publication news with (connect = false, slot_name = 'kept')`,
   );
-  await onServer(`alter database ${target.name} set default_transaction_read_only = on`);
   const prepared = `prepared_${target.name}`;
+  await runSql(target, `begin; create table t (); prepare transaction '${prepared}'`);
   await runSql(
     target,
-    `set default_transaction_read_only = off; begin; create table t (); prepare transaction '${prepared}'`,
+    `create function refuse() returns event_trigger language plpgsql as $$ begin raise 'not here'; end $$;
+     create event trigger refuse on ddl_command_start execute function refuse()`,
   );
+  await onServer(`alter database ${target.name} set default_transaction_read_only = on`);
+  await onServer(`alter database ${target.name} set role = pg_read_all_data`);
   await assert.rejects(dropLeftOvers(own), (error) => {
     assert.ok(isHoldfastError(error, 'RestoreFailed') && !error.retryable);
-    assert.match(error.message, /cannot be dropped: .*accessed by other users/);
+    assert.match(error.message, /cannot be dropped: .*prepared transactions/);
     assert.match(error.advice ?? '', new RegExp(`DROP DATABASE "${target.name}"`));
     return true;
   });
+  await onServer(`alter database ${target.name} reset role`);
   await runSql(target, `rollback prepared '${prepared}'`);
   await dropLeftOvers(own);
   assert.deepEqual(await databasesLike(target.name), []);
