@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { recordRestore } from '../core/catalog/restores.ts';
 import { recordVerification } from '../core/catalog/write.ts';
-import { drillServer, sourceNamed } from '../core/config/open.ts';
+import { drillServer, sourceDatabases, sourceNamed } from '../core/config/open.ts';
 import { assignDrill } from '../core/drill/assignDrill.ts';
 import { drillDatabase } from '../core/drill/drillDatabase.ts';
 import { drillTree } from '../core/drill/drillTree.ts';
@@ -139,7 +139,11 @@ async function scratchOf({ configuration }: Dependencies, source: string): Promi
   const { database } = sourceNamed(configuration, source);
   const server = await drillServer(configuration, source);
   if (database === undefined) throw new TypeError('drillServer refuses a source without a database');
-  return scratchDatabase({ source, taskQueue: configuration.temporal.taskQueue, database }, server);
+  const { taskQueue } = configuration.temporal;
+  return {
+    ...scratchDatabase({ source, taskQueue, database }, server),
+    spared: sourceDatabases(configuration),
+  };
 }
 
 /** Named after the spool, which names this host: directories may be shared. */

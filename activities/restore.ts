@@ -1,9 +1,10 @@
 import { recordRestore, type RestoreRecord } from '../core/catalog/restores.ts';
-import { restoreServer, sourceNamed } from '../core/config/open.ts';
+import { restoreServer, sourceDatabases, sourceNamed } from '../core/config/open.ts';
 import { findClientPrograms } from '../core/postgres/clients.ts';
 import { findRestoreRemnants, removeRestoreRemnants, type RestorePlaces } from '../core/restore/restoreRemnants.ts';
 import { restoreMark } from '../core/restore/names.ts';
 import { createRoles } from '../core/restore/createRoles.ts';
+import { dropDeadTargets, type DeadTargets } from '../core/restore/deadTargets.ts';
 import type { PlanRequest, ReconciledTarget, RestoreStep, SwapStep } from '../core/restore/flow.ts';
 import { openBackup } from '../core/restore/openBackup.ts';
 import { planRestore } from '../core/restore/planRestore.ts';
@@ -15,8 +16,9 @@ import { restoreDatabase } from '../core/restore/restoreDatabase.ts';
 import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
 import type { RestoredDatabase } from '../core/restore/run.ts';
 import { runChecks, type CheckOutcome } from '../core/restore/sqlChecks.ts';
+import { subscriptionsOf } from '../core/restore/subscriptionsOf.ts';
 import { databaseOids, swapDatabases, undoSwap, type Swap } from '../core/restore/swapDatabases.ts';
-import { dropDeadTargets, dropLeftOvers } from '../core/restore/targetDatabase.ts';
+import { dropLeftOvers } from '../core/restore/targetDatabase.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';
 import { tellCatalog } from './support/tellCatalog.ts';
@@ -53,6 +55,7 @@ export const restoreDatabaseStep =
       server: await serverOf(dependencies, step),
       target,
       mark,
+      spared: sourceDatabases(dependencies.configuration),
       keepMark: true,
       jobs,
       clients: chooseRestorePrograms(await findClientPrograms(), manifest.database?.clientVersion ?? ''),
@@ -79,9 +82,10 @@ export const reconcileDatabaseStep =
       expected: inventory,
       signal,
     });
-    const [oid, oldOid] = await databaseOids(server, [target, ...(replaces ? [replaces.name] : [])], signal);
+    const [oid, inPlace] = await databaseOids(server, [target, ...(replaces ? [replaces.name] : [])], signal);
     if (oid === undefined) throw new TypeError('a database that was just compared is there');
-    return { oid, ...(oldOid !== undefined && { oldOid }), reconciliation: shortened(reconciliation) };
+    const subscriptions = await subscriptionsOf(server, oid, signal);
+    return { oid, ...(inPlace !== undefined && { inPlace }), subscriptions, reconciliation: shortened(reconciliation) };
   };
 
 export const checkDatabaseStep =
@@ -96,7 +100,10 @@ export const checkDatabaseStep =
 export const releaseDatabaseStep =
   (dependencies: Dependencies) =>
   async ({ signal }: StepContext, step: SwapStep): Promise<void> =>
-    releaseTarget({ ...markedTarget(step), server: await serverOf(dependencies, step), oid: step.oid }, signal);
+    releaseTarget(
+      { ...markedTarget(step), name: step.database.name, server: await serverOf(dependencies, step), oid: step.oid },
+      signal,
+    );
 
 export const swapDatabasesStep =
   (dependencies: Dependencies) =>
@@ -120,15 +127,17 @@ export const dropUnfinishedStep =
   (dependencies: Dependencies) =>
   async (context: StepContext, step: RestoreStep): Promise<void> => {
     dependencies.progress.close(context);
-    await dropLeftOvers({ ...markedTarget(step), server: await serverOf(dependencies, step) });
+    const spared = sourceDatabases(dependencies.configuration);
+    await dropLeftOvers({ ...markedTarget(step), spared, server: await serverOf(dependencies, step) });
   };
 
 export const dropDeadStep =
   (dependencies: Dependencies) =>
-  async (_context: StepContext, step: RestoreStep): Promise<string[]> => {
-    const dropped = await dropDeadTargets(await serverOf(dependencies, step), step.database.mark);
-    if (dropped.length > 0) dependencies.log.warn({ dropped }, 'dropped what dead restores left');
-    return dropped;
+  async (_context: StepContext, step: RestoreStep): Promise<DeadTargets> => {
+    const spared = sourceDatabases(dependencies.configuration);
+    const dead = await dropDeadTargets(await serverOf(dependencies, step), step.database.mark, spared);
+    if (dead.dropped.length > 0) dependencies.log.warn({ dropped: dead.dropped }, 'dropped what dead restores left');
+    return dead;
   };
 
 export const findRestoreRemnantsStep = (dependencies: Dependencies) => () =>
@@ -146,6 +155,7 @@ function placesOf({ configuration }: Dependencies, source: string): RestorePlace
     // No run has this id: what is found is of all of them.
     mark: restoreMark(configuration.temporal.taskQueue, source, 'sweep'),
     ...(database && { server: () => restoreServer(configuration, source) }),
+    spared: sourceDatabases(configuration),
     roots: Object.values(files).map(({ path }) => path),
   };
 }
@@ -172,14 +182,14 @@ async function describe(dependencies: Dependencies, step: RestoreStep, signal: A
 
 async function swapOf(dependencies: Dependencies, step: SwapStep): Promise<Swap> {
   const { target, mark, replaces } = step.database;
-  if (replaces === undefined || step.oldOid === undefined) throw new TypeError('a swap replaces something');
+  if (replaces === undefined) throw new TypeError('a swap replaces something');
   return {
     server: await serverOf(dependencies, step),
     name: replaces.name,
     next: target,
     keptAs: replaces.keptAs,
     setAsideAs: replaces.setAsideAs,
-    oids: { old: step.oldOid, next: step.oid },
+    oids: { old: replaces.oid, next: step.oid },
     mark,
   };
 }

@@ -7,6 +7,7 @@ import type {
   TreeStep,
 } from '../core/restore/flow.ts';
 import type { RestoreRecord } from '../core/catalog/restores.ts';
+import type { DeadTargets } from '../core/restore/deadTargets.ts';
 import type { RestoredDatabase } from '../core/restore/run.ts';
 import type { ScratchRemnants } from '../core/sweep/run.ts';
 import type { PlacedTree, RestoredTree, TreeComparison } from '../core/restore/trees.ts';
@@ -32,8 +33,8 @@ export interface RestoreSteps {
   undoSwap(step: SwapStep): Promise<'before' | 'undone'>;
   /** Drops what this restore left unfinished. */
   dropUnfinished(step: RestoreStep): Promise<void>;
-  /** Drops what dead restores of the source left. Gives the names. */
-  dropDead(step: RestoreStep): Promise<string[]>;
+  /** Drops what dead restores of the source left. Gives the names, and what is left alone. */
+  dropDead(step: RestoreStep): Promise<DeadTargets>;
   /** What restores have on their servers and on this host's disk that are not at their end, of every source. */
   findRestoreRemnants(): Promise<ScratchRemnants>;
   /** Removes what restores of the source left. Only for whoever has its lock. On this host. */

@@ -5,7 +5,7 @@ import { openBackup } from '../core/restore/openBackup.ts';
 import { dropTreeLeftOvers, placeTree, takeBackTree } from '../core/restore/placeTree.ts';
 import { restoreTree } from '../core/restore/restoreTree.ts';
 import { findTreeLeftOvers } from '../core/restore/stagingDirectory.ts';
-import { scopeOf } from '../core/restore/targetDatabase.ts';
+import { scopeOf } from '../core/restore/targetMark.ts';
 import type { RestoredTree, TreeBackup, TreeComparison, TreeProgress } from '../core/restore/trees.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';

@@ -38,11 +38,10 @@ export interface ShowProgressOptions {
 
 /**
  * Shows how far a run is on standard error until `signal` aborts: a live display on a terminal, elsewhere one line per
- * change of phase, nothing at all with --json. Resolves when the display is off the screen; never rejects.
+ * change of phase, with --json only what somebody has to read. Resolves when the display is off the screen; never rejects.
  */
 export async function showProgress({ terminal, poll, signal, interval = 300 }: ShowProgressOptions): Promise<void> {
-  if (terminal.json) return;
-  const display = terminal.interactive ? liveDisplay(terminal.stderr) : phaseLines(terminal);
+  const display = displayOn(terminal);
   let said: string | undefined;
   try {
     while (!signal.aborted) {
@@ -55,7 +54,8 @@ export async function showProgress({ terminal, poll, signal, interval = 300 }: S
         if (view.notice !== undefined && view.notice !== said) {
           // What is drawn live would overwrite it.
           display.end();
-          terminal.note(view.notice);
+          if (terminal.json) terminal.warn(view.notice);
+          else terminal.note(view.notice);
           said = view.notice;
         }
         display.show(view);
@@ -70,6 +70,11 @@ export async function showProgress({ terminal, poll, signal, interval = 300 }: S
 interface Display {
   show(view: ProgressView): void;
   end(): void;
+}
+
+function displayOn(terminal: Terminal): Display {
+  if (terminal.json) return { show: () => undefined, end: () => undefined };
+  return terminal.interactive ? liveDisplay(terminal.stderr) : phaseLines(terminal);
 }
 
 function phaseLines(terminal: Terminal): Display {

@@ -3,6 +3,7 @@ import type { Configuration, SourceConfiguration } from '../core/config/schema.t
 import { formatDuration } from '../core/format.ts';
 import { describeCompared } from '../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
+import { inPsql } from '../core/restore/names.ts';
 import { notTheNewest, planRows } from '../core/restore/planRows.ts';
 import type { RestoreInput, RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
@@ -101,13 +102,13 @@ export function describeRestoreResult(
             `The database of before is kept as ${kept.name}. To go back to it, in psql of another database:`,
             ...kept.goBack.map((sql) => `  ${sql}`),
             'When it is no longer needed:',
-            `  ${kept.drop}`,
+            ...droppedIn(kept),
           ]
         : [],
     ),
     ...section(
       setAside
-        ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, `  ${setAside.drop}`]
+        ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, ...droppedIn(setAside)]
         : [],
     ),
     ...section(
@@ -156,6 +157,10 @@ function outcomeLines({ database, backend, passedOver, reconciliation, checks, d
             .join(', ')}`,
         ]),
   ];
+}
+
+function droppedIn({ name, parting, drop }: NonNullable<RestoreResult['setAside']>): string[] {
+  return inPsql(name, parting, drop).map((line) => `  ${line}`);
 }
 
 const COLOURS: Readonly<Record<RestoreState, Style>> = {

@@ -40,12 +40,13 @@ export async function withDatabase<Result>(
 }
 
 async function fill(
-  { wish, clients, mark }: PreparedDatabase,
+  { wish, clients, mark, unfinished }: PreparedDatabase,
   { copies, manifest }: ChosenBackup,
   { openingKeys, signal, onProgress, passOver }: RecoveryMeans,
 ): Promise<RestoredDatabase> {
   const restored = await restoreDatabase({
     ...wish,
+    target: unfinished,
     copies,
     manifest,
     openingKeys,
@@ -61,36 +62,31 @@ async function fill(
 }
 
 async function finish<Result>(
-  { wish, description, mark }: PreparedDatabase,
+  { wish, description, mark, unfinished }: PreparedDatabase,
   { signal, onProgress, warn }: RecoveryMeans,
   rest: (release: () => Promise<void>) => Promise<Result>,
 ): Promise<{ reconciliation: Reconciliation; result: Result }> {
   const { server, target } = wish;
+  const [oid = ''] = await databaseOids(server, [unfinished]);
+  const release = () => releaseTarget({ server, target: unfinished, name: target, mark, oid });
   let compared = false;
   try {
     onProgress(`comparing ${target} with what was dumped`, 0, 0);
-    const access = { ...server, name: target };
+    const access = { ...server, name: unfinished };
     const reconciliation = await reconcile({ ...wish, database: access, expected: description.inventory, signal });
     compared = true;
-    const result = await rest(() => release({ server, target, mark }));
+    const result = await rest(release);
     return { reconciliation, result };
   } catch (error) {
     if (signal.aborted) {
-      await dropLeftOvers({ server, target, mark }).catch((dropping: unknown) =>
-        warn(`the unfinished database ${target} could not be dropped: ${messageOf(dropping)}`),
+      await dropLeftOvers({ server, target: unfinished, mark }).catch((dropping: unknown) =>
+        warn(`the unfinished database ${unfinished} could not be dropped: ${messageOf(dropping)}`),
       );
       throw signal.reason;
     }
     const fate = compared ? 'was compared with what was dumped' : 'was not compared with what was dumped';
     warn(`database ${target} was restored to its end and is there; it ${fate}`);
-    await release({ server, target, mark }).catch((cause: unknown) => warn(messageOf(cause)));
+    await release().catch((cause: unknown) => warn(messageOf(cause)));
     throw error;
   }
-}
-
-type Marked = Pick<Parameters<typeof releaseTarget>[0], 'server' | 'target' | 'mark'>;
-
-async function release(marked: Marked): Promise<void> {
-  const [oid = ''] = await databaseOids(marked.server, [marked.target]);
-  await releaseTarget({ ...marked, oid });
 }

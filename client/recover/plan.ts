@@ -1,15 +1,19 @@
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { HoldfastError } from '../../core/errors.ts';
 import { findTar } from '../../core/files/tarProgram.ts';
 import { findClientPrograms, type ClientPrograms } from '../../core/postgres/clients.ts';
 import type { Finding } from '../../core/postgres/preflight.ts';
+import { warning } from '../../core/restore/finding.ts';
 import type { PlannedBackup, PlannedDatabase, PlannedFiles } from '../../core/restore/flow.ts';
+import { databaseNameWith } from '../../core/restore/names.ts';
 import { planTrees } from '../../core/restore/planTrees.ts';
 import { preflightTarget } from '../../core/restore/preflightTarget.ts';
 import { readDescription } from '../../core/restore/readDescription.ts';
 import { chooseRestorePrograms } from '../../core/restore/restorePrograms.ts';
 import type { ChosenBackup, DatabaseDescription, PassedOver } from '../../core/restore/run.ts';
 import { resolveTables } from '../../core/restore/selectTables.ts';
+import { findLeftOvers } from '../../core/restore/targetDatabase.ts';
 import type { TreePlace } from '../../core/restore/trees.ts';
 import type { RecoveryMeans } from './means.ts';
 import type { DatabaseWish, RecoveryWish } from './wish.ts';
@@ -42,6 +46,8 @@ export interface PreparedDatabase {
   readonly description: DatabaseDescription;
   readonly clients: ClientPrograms;
   readonly mark: string;
+  /** Name that the database has until it is whole. */
+  readonly unfinished: string;
 }
 
 /** Looks what a recovery would do and what stands in its way. Changes nothing. */
@@ -95,13 +101,14 @@ async function planDatabase(
   if (tables) resolveTables(description.inventory, tables);
   // The same for every try: what one that was killed has left is replaced by the next.
   const mark = `recover/${target}`;
-  const inspection = await preflightTarget({ ...wish, manifest, description, mark, signal });
-  const { findings, ...facts } = inspection;
+  const unfinished = unfinishedName(target);
+  const { findings, ...facts } = await preflightTarget({ ...wish, manifest, description, signal });
+  const left = await findLeftOvers({ server, target: unfinished, mark });
   return {
-    prepared: { wish, description, clients, mark },
+    prepared: { wish, description, clients, mark, unfinished },
     planned: {
       server: `${server.host}:${server.port}`,
-      target,
+      target: unfinished,
       name: target,
       bytes: manifest.database.bytes,
       ...facts,
@@ -109,8 +116,17 @@ async function planDatabase(
       jobs,
       mark,
     },
-    findings,
+    findings: [...findings, ...left.map(leftBehind)],
   };
+}
+
+/** Of each target its own: whoever tries again finds what was left of it. */
+function unfinishedName(target: string): string {
+  return databaseNameWith(target, 'restoring', createHash('sha256').update(target).digest('hex').slice(0, 8));
+}
+
+function leftBehind(name: string): Finding {
+  return warning(`database ${name} is what a recovery that was killed left unfinished`, 'It is dropped.');
 }
 
 async function planFiles(

@@ -154,6 +154,11 @@ export async function drillServer(configuration: Configuration, name: string): P
   });
 }
 
+/** Names of all databases that are backed up, on whichever server. */
+export function sourceDatabases({ sources }: Configuration): string[] {
+  return Object.values(sources).flatMap(({ database }) => database?.name ?? []);
+}
+
 /** A source of the configuration. Throws InvalidInput for an unknown one. */
 export function sourceNamed(configuration: Configuration, name: string): SourceConfiguration {
   const source = configuration.sources[name];

@@ -57,6 +57,7 @@ export async function drillDatabase(options: DrillDatabaseOptions): Promise<Dril
     server: scratch.server,
     target: scratch.name,
     mark: scratch.mark,
+    spared: scratch.spared,
     keepMark: true,
     onProgress: ({ phase, bytes }) => progress.at(phase, bytes),
   });

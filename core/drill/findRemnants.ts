@@ -35,8 +35,8 @@ export async function findDrillRemnants(places: readonly ScratchPlaces[]): Promi
   return { remnants, problems };
 }
 
-function leftOversOf({ server, name, mark }: ScratchDatabase): Promise<string[]> {
-  return findLeftOvers({ server, target: name, mark });
+function leftOversOf({ name: target, ...scratch }: ScratchDatabase): Promise<string[]> {
+  return findLeftOvers({ ...scratch, target });
 }
 
 async function exists(directory: string): Promise<boolean> {

@@ -9,6 +9,7 @@ export interface ScratchDatabase {
   readonly name: string;
   /** As in RestoreDatabaseOptions. */
   readonly mark: string;
+  readonly spared?: readonly string[] | undefined;
 }
 
 /** What makes a source of this installation another one than all that may use the same server for their drills. */
@@ -34,6 +35,6 @@ export function scratchDatabase(owner: ScratchOwner, server: DatabaseAccess): Sc
  * Drops the scratch database, whole or not, and what killed drills of the same source left. Nothing happens without one,
  * and a database of that name without the mark is left alone.
  */
-export async function dropScratchDatabase({ server, name, mark }: ScratchDatabase): Promise<void> {
-  await dropLeftOvers({ server, target: name, mark });
+export async function dropScratchDatabase({ name: target, ...scratch }: ScratchDatabase): Promise<void> {
+  await dropLeftOvers({ ...scratch, target });
 }

@@ -4,7 +4,7 @@ import type { DatabaseAccess } from '../postgres/access.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { createRolesSql } from './sourceRoles.ts';
 import type { DatabaseDescription } from './run.ts';
-import { onServer } from './targetDatabase.ts';
+import { onServer } from './onServer.ts';
 
 /**
  * Makes the roles that a backup's database needs and its server lacks, as they were at the source; all or none. Gives

@@ -4,7 +4,8 @@ import { connect, endSession, type DatabaseAccess } from '../postgres/access.ts'
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { splitGlobals, statementFor, type GlobalsStatement } from './globalsStatements.ts';
 import type { RestoreScope } from './run.ts';
-import { commentOn, markedComment, requireOwn, type NewDatabase } from './targetDatabase.ts';
+import { commentOn, requireOwn, type NewDatabase } from './targetDatabase.ts';
+import { markedComment, type FoundDatabase } from './targetMark.ts';
 
 export interface DatabaseProperties {
   /**
@@ -56,11 +57,14 @@ export async function applyProperties(
 ) {
   const { server, target } = database;
   const comment = `COMMENT ON DATABASE ${quoteIdentifier(target)} IS`;
+  let own: FoundDatabase | undefined;
   await inOneTransaction(server, [`${comment} NULL`, ...properties.others], signal, {
-    first: (client) => requireOwn(client, database),
+    first: async (client) => {
+      own = await requireOwn(client, database);
+    },
     last: async (client) => {
-      if (!keepMark) return;
-      const marked = markedComment(database, await commentOn(client, target));
+      if (!keepMark || own === undefined) return;
+      const marked = markedComment(database, own, await commentOn(client, target));
       await client.query(`${comment} ${quoteLiteral(marked)}`);
     },
   });

@@ -149,13 +149,15 @@ export interface PlannedDatabase {
   /** `host:port`, for people. */
   readonly server: string;
   readonly serverVersion: string;
-  /** Name under which it is restored. */
+  /** Name that it has until it is whole. */
   readonly target: string;
   /** Name under which it is found in the end. */
   readonly name: string;
   /** The database in place that makes way, and the name under which it is kept. */
   readonly replaces?: {
     readonly name: string;
+    /** PostgreSQL's number of it: another database of this name is not replaced. */
+    readonly oid: string;
     readonly bytes: number;
     readonly sessions: number;
     readonly keptAs: string;
@@ -163,6 +165,8 @@ export interface PlannedDatabase {
     readonly setAsideAs: string;
     /** It is a template, or the one that was dumped was: such a one cannot be dropped as it is. */
     readonly template?: boolean;
+    /** Names of its subscriptions: with them it cannot be dropped as it is either. */
+    readonly subscriptions?: readonly string[];
   };
   /** As it was when it was dumped. */
   readonly bytes: number;
@@ -215,16 +219,17 @@ export interface TreeStep extends BackupToRestore {
   readonly outsideLinks: boolean;
 }
 
-/** A database that was restored, and the one that makes way for it where there is one, by PostgreSQL's numbers. */
+/** A database that was restored, by PostgreSQL's number. */
 export interface SwapStep extends RestoreStep {
   readonly oid: string;
-  readonly oldOid?: string;
 }
 
 export interface ReconciledTarget {
   readonly oid: string;
-  /** Of the database in place that is to make way. */
-  readonly oldOid?: string;
+  /** Of the database that has the name of the one to make way. */
+  readonly inPlace?: string;
+  /** Names of the restored database's subscriptions. */
+  readonly subscriptions: readonly string[];
   readonly reconciliation: Reconciliation;
 }
 
@@ -302,7 +307,7 @@ export interface RestoreResult {
   /** The one of before, and SQL for its server: what drops it, and what goes back to it. */
   readonly kept?: KeptDatabase;
   /** The restored one, where it was in place and was taken back: an application may have written into it. */
-  readonly setAside?: { readonly name: string; readonly drop: string };
+  readonly setAside?: Pick<KeptDatabase, 'name' | 'parting' | 'drop'>;
   readonly warnings: readonly string[];
   /** There where the catalog could not be told of it; a run of its own goes on trying. */
   readonly catalog?: 'pending';
@@ -316,6 +321,8 @@ export interface RestoredTreeResult extends PlacedTree {
 
 export interface KeptDatabase {
   readonly name: string;
+  /** Where it has subscriptions: SQL for a session in it, before `drop`. */
+  readonly parting?: readonly string[];
   readonly drop: string;
   readonly goBack: readonly string[];
 }

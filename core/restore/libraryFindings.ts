@@ -6,7 +6,7 @@ import { cutList, quoteIdentifier, quoteLiteral } from '../postgres/identifiers.
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import { failure, warning } from './finding.ts';
-import { onServer } from './targetDatabase.ts';
+import { onServer } from './onServer.ts';
 import type { RoleOnServer } from './targetFindings.ts';
 import { tryStatement } from './tryStatement.ts';
 

@@ -37,7 +37,7 @@ export function restoreMark(taskQueue: string, source: string, id: string): stri
  * connect while the names change hands; whether or not they did, everybody may again afterwards.
  */
 export function keptDatabase(
-  { name, keptAs, template }: NonNullable<PlannedDatabase['replaces']>,
+  { name, keptAs, template, subscriptions }: NonNullable<PlannedDatabase['replaces']>,
   id: string,
 ): KeptDatabase {
   const names = [name, keptAs, databaseNameWith(name, 'restored', id)];
@@ -49,7 +49,7 @@ export function keptDatabase(
     );
   return {
     name: keptAs,
-    drop: dropSql(keptAs, template),
+    ...droppedBy(keptAs, { template, subscriptions }),
     goBack: [
       each('ALTER DATABASE %I WITH ALLOW_CONNECTIONS false'),
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${all}) AND pid <> pg_backend_pid();`,
@@ -64,11 +64,50 @@ export function keptDatabase(
   };
 }
 
-/** For a session in another database of the server; statement by statement. */
-export function dropSql(name: string, template = false): string {
+/** What keeps a database from being dropped as it is. */
+export interface DropHindrances {
+  readonly template?: boolean | undefined;
+  /** Names of its subscriptions. */
+  readonly subscriptions?: readonly string[] | undefined;
+}
+
+/** `drop` is for a session in another database of the server, after `parting`, in a session in the database itself. */
+export function droppedBy(
+  name: string,
+  { template, subscriptions }: DropHindrances,
+): Pick<KeptDatabase, 'drop' | 'parting'> {
   const database = quoteIdentifier(name);
   const first = template ? `ALTER DATABASE ${database} WITH IS_TEMPLATE false; ` : '';
-  return `${first}DROP DATABASE ${database} WITH (FORCE);`;
+  return {
+    ...(subscriptions && subscriptions.length > 0 && { parting: partingSql(subscriptions) }),
+    drop: `${first}DROP DATABASE ${database} WITH (FORCE);`,
+  };
+}
+
+/** The same for psql. */
+export function dropLines(name: string, hindrances: DropHindrances): string[] {
+  const { parting, drop } = droppedBy(name, hindrances);
+  return inPsql(name, parting, drop);
+}
+
+/** Subscriptions can only be dropped by a session in their database, and that database only by one in another. */
+export function inPsql(name: string, parting: KeptDatabase['parting'], drop: string): string[] {
+  if (parting === undefined) return [drop];
+  return [`\\connect ${quoteIdentifier(name)}`, ...parting, '\\connect postgres', drop];
+}
+
+/** The slots at the publishers stay: another database may be what they are for. */
+function partingSql(subscriptions: readonly string[]): string[] {
+  return [
+    'SET default_transaction_read_only = off;',
+    ...subscriptions
+      .map(quoteIdentifier)
+      .flatMap((each) => [
+        `ALTER SUBSCRIPTION ${each} DISABLE;`,
+        `ALTER SUBSCRIPTION ${each} SET (slot_name = NONE);`,
+        `DROP SUBSCRIPTION ${each};`,
+      ]),
+  ];
 }
 
 /** A name may hold what would end the block. */

@@ -1,9 +1,13 @@
-import { restoreServer } from '../config/open.ts';
+import { restoreServer, sourceDatabases } from '../config/open.ts';
 import type { Keys } from '../config/open.ts';
 import type { Configuration, SourceConfiguration } from '../config/schema.ts';
+import type { DatabaseAccess } from '../postgres/access.ts';
 import { findClientPrograms } from '../postgres/clients.ts';
 import type { Finding } from '../postgres/preflight.ts';
+import { findDeadTargets } from './deadTargets.ts';
+import { warning } from './finding.ts';
 import type { PlannedDatabase, RestoreInput } from './flow.ts';
+import { leftMessage } from './leftAlone.ts';
 import { databaseNameWith } from './names.ts';
 import { preflightTarget } from './preflightTarget.ts';
 import { readDescription } from './readDescription.ts';
@@ -40,14 +44,15 @@ export async function planDatabase(
   if (scope.tables) resolveTables(description.inventory, scope.tables);
   const ownName = source.database?.name ?? '';
   const inPlace = input.mode === 'replace' ? await lookAtReplaced(server, ownName, signal) : undefined;
-  const target = targetOf(input, ownName, inPlace !== undefined, id);
+  // Until it is whole no database has a name by which anybody would look for it.
+  const target = databaseNameWith(ownName, 'restoring', id);
+  const name = input.mode === 'replace' ? ownName : (input.target ?? databaseNameWith(ownName, 'restored', id));
   const { findings, createRoles, ...facts } = await preflightTarget({
     manifest,
     description,
     server,
-    target,
+    target: inPlace ? target : name,
     namedAfterSource: input.target === undefined || input.target === ownName,
-    mark,
     createRoles: input.createRoles,
     ...(inPlace && { replaces: ownName }),
     ...scope,
@@ -57,7 +62,7 @@ export async function planDatabase(
     database: {
       server: `${server.host}:${server.port}`,
       target,
-      name: inPlace ? ownName : target,
+      name,
       ...(inPlace && { replaces: replacedBy(inPlace, description.inventory.database.template === true, ownName, id) }),
       bytes: manifest.database?.bytes ?? 0,
       ...facts,
@@ -69,6 +74,7 @@ export async function planDatabase(
     findings: [
       ...findings,
       ...(input.mode === 'replace' ? replacedFindings(ownName, inPlace, server.name) : []),
+      ...(await deadFindings(server, mark, sourceDatabases(configuration))),
       ...(input.tables && source.checks.length > 0 ? [CHECKS_LEFT_OUT] : []),
     ],
   };
@@ -81,19 +87,30 @@ const CHECKS_LEFT_OUT: Finding = {
   advice: 'The tables are held against the backup all the same.',
 };
 
-/** Where nothing is in place there is nothing to swap: the database is made under its own name. */
-function targetOf({ mode, target }: RestoreInput, ownName: string, inPlace: boolean, id: string): string {
-  if (mode !== 'replace') return target ?? databaseNameWith(ownName, 'restored', id);
-  return inPlace ? databaseNameWith(ownName, 'restoring', id) : ownName;
+/** Whether the run that made one has died is known only to who has the source's lock. */
+async function deadFindings(server: DatabaseAccess, mark: string, spared: readonly string[]): Promise<Finding[]> {
+  const { dropped, left } = await findDeadTargets(server, mark, spared);
+  return [
+    ...dropped.map((name) =>
+      warning(
+        `database ${name} is unfinished: another restore makes it, or died over it`,
+        'If no restore makes it any more, it is dropped before this one begins.',
+      ),
+    ),
+    ...left.map((each) => warning(leftMessage(each), each.advice)),
+  ];
 }
 
-function replacedBy({ bytes, sessions, template }: DatabaseInPlace, dumpedTemplate: boolean, name: string, id: string) {
+function replacedBy(inPlace: DatabaseInPlace, dumpedTemplate: boolean, name: string, id: string) {
+  const { oid, bytes, sessions, template, subscriptions } = inPlace;
   return {
     name,
+    oid,
     bytes,
     sessions,
     keptAs: databaseNameWith(name, 'before', id),
     setAsideAs: databaseNameWith(name, 'undone', id),
     ...((template || dumpedTemplate) && { template: true }),
+    ...(subscriptions.length > 0 && { subscriptions }),
   };
 }

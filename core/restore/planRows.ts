@@ -45,10 +45,10 @@ export function backupRows({
 }
 
 export function databaseRows(database: PlannedDatabase): PlanRow[] {
-  const { server, serverVersion, target, replaces, scope, bytes, freeBytes } = database;
+  const { server, serverVersion, target, name, replaces, scope, bytes, freeBytes } = database;
   return [
     ['server', `${server}, PostgreSQL ${serverVersion}`],
-    ['into', target],
+    ['into', replaces === undefined ? name : target],
     [
       'replaces',
       replaces &&

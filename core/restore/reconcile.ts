@@ -5,7 +5,7 @@ import { resolveTables } from './selectTables.ts';
 import { checkSequences } from './sequenceChecks.ts';
 import { withPartitions } from './restoredPartitions.ts';
 import { takeInventory } from './takeInventory.ts';
-import { ownComment } from './targetDatabase.ts';
+import { ownComment } from './targetMark.ts';
 
 /**
  * Holds a restored database against the inventory that was taken in the dump's own snapshot: every table's rows and

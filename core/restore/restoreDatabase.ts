@@ -1,7 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { HoldfastError, isHoldfastError, messageOf } from '../errors.ts';
-import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import { createClientEnvironment, type ClientEnvironment } from '../postgres/passwordFile.ts';
 import { createTemporaryDirectory } from '../process/temporaryDirectory.ts';
@@ -16,13 +15,15 @@ import { parseList } from './archiveEntries.ts';
 import { applyParameters, applyProperties, databaseProperties } from './databaseProperties.ts';
 import { dropTemplateObjects } from './dropTemplateObjects.ts';
 import { fromGoodCopy } from './fromGoodCopy.ts';
+import { dropLines } from './names.ts';
 import { describeCopy } from './readDescription.ts';
 import { preparePublicSchema } from './publicSchema.ts';
 import { jobsArgument, listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from './run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
 import { resolveTables } from './selectTables.ts';
-import { createTarget, dropTarget, newAttempt, type NewDatabase } from './targetDatabase.ts';
+import { createTarget, dropTarget, type NewDatabase } from './targetDatabase.ts';
+import { newAttempt } from './targetMark.ts';
 
 /**
  * Makes a new database of a backup, from the first copy that is good to its end: definitions first, then rows, streamed
@@ -56,7 +57,8 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
     // Before anything is made: a wrong name changes nothing.
     if (options.tables) resolveTables(description.inventory, options.tables);
     environment = await createClientEnvironment({ ...server, name: target }, directory);
-    const database: NewDatabase = { server, target, mark: options.mark, attempt: newAttempt() };
+    const { mark, spared } = options;
+    const database: NewDatabase = { server, target, mark, spared, attempt: newAttempt() };
     try {
       const serverMajor = await createTarget(database, description.inventory.database, signal);
       return await fillTarget(options, backend, { ...description, definitions, environment, database, serverMajor });
@@ -212,8 +214,9 @@ async function afterDropping(database: NewDatabase, error: unknown, signal: Abor
   } catch (dropping) {
     const { target } = database;
     const left = `${messageOf(cause)}; the unfinished database ${target} could not be dropped: ${messageOf(dropping)}`;
+    const how = isHoldfastError(dropping, 'RestoreFailed') ? dropping.advice : undefined;
     return new HoldfastError(isHoldfastError(cause) ? cause.type : 'RestoreFailed', left, {
-      advice: `Drop it: DROP DATABASE ${quoteIdentifier(target)} WITH (FORCE);`,
+      advice: how ?? `Drop it: ${dropLines(target, {}).join(' ')}`,
       cause,
     });
   }

@@ -3,7 +3,8 @@ import type { DatabaseAccess } from '../postgres/access.ts';
 import type { ScratchRemnants } from '../sweep/run.ts';
 import { dropTreeLeftOvers } from './placeTree.ts';
 import { findTreeLeftOvers } from './stagingDirectory.ts';
-import { dropDeadTargets, findDeadTargets, scopeOf } from './targetDatabase.ts';
+import { dropDeadTargets, findDeadTargets } from './deadTargets.ts';
+import { scopeOf } from './targetMark.ts';
 import type { TreeLeftOver } from './trees.ts';
 
 /** Where restores of one source make things. */
@@ -13,6 +14,8 @@ export interface RestorePlaces {
   readonly mark: string;
   /** A maintenance connection. Unset: the source has no database. */
   readonly server?: () => Promise<DatabaseAccess>;
+  /** Names of databases that are never dropped. */
+  readonly spared: readonly string[];
   /** Paths of its file trees on this host. */
   readonly roots: readonly string[];
 }
@@ -24,11 +27,16 @@ export interface RestorePlaces {
 export async function findRestoreRemnants(places: readonly RestorePlaces[]): Promise<ScratchRemnants> {
   const remnants: ScratchRemnants['remnants'][number][] = [];
   const problems: string[] = [];
+  const kept: { folder: string; why: string }[] = [];
   for (const place of places) {
-    const { source, mark, server } = place;
+    const { source, mark, server, spared } = place;
     const databases: string[] = [];
     try {
-      if (server) databases.push(...(await findDeadTargets(await server(), mark)));
+      if (server) {
+        const { dropped, left } = await findDeadTargets(await server(), mark, spared);
+        databases.push(...dropped);
+        kept.push(...left.map(({ name, why, advice }) => ({ folder: name, why: `${why}. ${advice}` })));
+      }
     } catch (error) {
       if (!isHoldfastError(error)) throw error;
       problems.push(`restores of ${source}: ${error.message}`);
@@ -36,7 +44,7 @@ export async function findRestoreRemnants(places: readonly RestorePlaces[]): Pro
     const directories = (await treesOf(place)).map(({ directory }) => directory);
     if (databases.length + directories.length > 0) remnants.push({ source, databases, directories });
   }
-  return { remnants, problems };
+  return { remnants, kept, problems };
 }
 
 /**
@@ -44,7 +52,7 @@ export async function findRestoreRemnants(places: readonly RestorePlaces[]): Pro
  * runs. Throws what connecting throws, and RestoreFailed where a tree cannot be put back.
  */
 export async function removeRestoreRemnants(place: RestorePlaces): Promise<void> {
-  if (place.server) await dropDeadTargets(await place.server(), place.mark);
+  if (place.server) await dropDeadTargets(await place.server(), place.mark, place.spared);
   for (const leftOver of await treesOf(place)) await dropTreeLeftOvers(leftOver.place);
 }
 

@@ -110,6 +110,8 @@ export interface RestoreDatabaseOptions extends RestoreScope {
   readonly target: string;
   /** Says in the target's comment, until it is whole, whose it is: e.g. a workflow's id. Letters, digits and `-_.:/`. */
   readonly mark: string;
+  /** Names of databases that are never made or dropped, whatever marks them: those of the configuration. */
+  readonly spared?: readonly string[] | undefined;
   /** The mark stays when the database is whole, until `releaseTarget` or `swapDatabases` lets it go. */
   readonly keepMark?: boolean | undefined;
   /** Programs side by side, from 1: for rows, indexes and statistics. */

@@ -61,6 +61,8 @@ export interface ScratchRemnants {
     readonly databases: readonly string[];
     readonly directories: readonly string[];
   }[];
+  /** What is like them and nobody's to remove but a person's. */
+  readonly kept?: readonly Pick<KeptRemnant, 'folder' | 'why'>[];
   /** What could not be looked at. */
   readonly problems: readonly string[];
 }

@@ -7,7 +7,9 @@ import { chooseClientPrograms, findClientPrograms, type ClientPrograms } from '.
 import { startPostgres } from '../../core/tools/postgresServer.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase } from '../../core/restore/run.ts';
 import { chooseRestorePrograms } from '../../core/restore/restorePrograms.ts';
-import { dropDatabase, onServer } from '../../core/restore/targetDatabase.ts';
+import { dropDatabase } from '../../core/restore/dropDatabase.ts';
+import { onServer } from '../../core/restore/onServer.ts';
+import { oidsOf } from '../../core/restore/swapDatabases.ts';
 import { accessTo, runSql } from '../core/postgres/support.ts';
 import { backUp, restore, type StoredDatabase } from '../core/restore/support.ts';
 import type { TestContext } from 'node:test';
@@ -67,7 +69,10 @@ export async function databaseOn(
   const name = `test_${randomBytes(6).toString('hex')}`;
   if (create) await runSql(server.maintenance, `create database ${name} template template0 ${form}`);
   context.after(() =>
-    onServer(maintenanceOf(server), undefined, (client) => dropDatabase(client, maintenanceOf(server), name)),
+    onServer(maintenanceOf(server), undefined, async (client) => {
+      const [oid] = await oidsOf(client, [name]);
+      if (oid !== undefined) await dropDatabase(client, maintenanceOf(server), { oid, name });
+    }),
   );
   return { ...server.maintenance, name };
 }

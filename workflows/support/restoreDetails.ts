@@ -3,6 +3,7 @@ import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { describeCompared } from '../../core/restore/describeCompared.ts';
 import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
+import { inPsql } from '../../core/restore/names.ts';
 import { notTheNewest, planRows } from '../../core/restore/planRows.ts';
 
 /** A restore's story for the Web UI, in the Markdown that its current details show. */
@@ -81,13 +82,13 @@ function endLines(result: RestoreResult): string[] {
           `The database of before is kept as ${kept.name}. To go back to it, in \`psql\` of another database:`,
           ...fenced('sql', kept.goBack),
           'When it is no longer needed:',
-          ...fenced('sql', [kept.drop]),
+          ...fenced('sql', inPsql(kept.name, kept.parting, kept.drop)),
         ]
       : []),
     ...(setAside
       ? [
           `The restored database is kept as ${setAside.name}. When it is no longer needed:`,
-          ...fenced('sql', [setAside.drop]),
+          ...fenced('sql', inPsql(setAside.name, setAside.parting, setAside.drop)),
         ]
       : []),
     ...(files.goBack.length > 0 ? ['To have the files of before back:', ...fenced('sh', files.goBack)] : []),

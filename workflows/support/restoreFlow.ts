@@ -10,6 +10,7 @@ import {
 } from '@temporalio/workflow';
 import type { BackupResult } from '../../core/backup/run.ts';
 import type { RestorePlan, RestoreRunPhase, RestoreStep, SwapStep, TreeStep } from '../../core/restore/flow.ts';
+import { aboutLeft } from '../../core/restore/leftAlone.ts';
 import type { Difference, Reconciliation } from '../../core/restore/run.ts';
 import { backup } from '../backup.ts';
 import { problemOf } from './problem.ts';
@@ -66,21 +67,30 @@ async function cleanUp(run: RestoreRun, plan: RestorePlan, show: () => void): Pr
 /** A new database, equal to what was dumped, that still has its mark. */
 async function makeDatabase(run: RestoreRun, step: RestoreStep, show: () => void): Promise<SwapStep> {
   const { target, replaces, createRoles: missing } = step.database;
-  await attempt(run, 'What dead restores left could not be looked for', () => dropDead(step));
+  await attempt(run, 'What dead restores left could not be looked for', async () => {
+    const { dropped, left } = await dropDead(step);
+    run.warnings.push(
+      ...dropped.map((name) => `database ${name}, which a restore that had died left unfinished, was dropped`),
+      ...left.map(aboutLeft),
+    );
+  });
   if (run.input.createRoles && missing.length > 0)
     run.createdRoles = await phase(run, show, 'roles', () => createRoles(step));
   await phase(run, show, 'restore', async () => {
     run.restored = await restoreDatabase.executeWithOptions({ summary: `into ${target}` }, [step]);
   });
-  const { oid, oldOid, reconciliation } = await phase(run, show, 'reconcile', () => reconcileDatabase(step));
+  const { oid, inPlace, subscriptions, reconciliation } = await phase(run, show, 'reconcile', () =>
+    reconcileDatabase(step),
+  );
   run.reconciliation = reconciliation;
+  run.restoredSubscriptions = subscriptions;
   requireEqual(step, reconciliation);
   run.checks = await phase(run, show, 'checks', () => checkDatabase(step, target));
   // A new one is there to be looked at, whatever it is like.
   if (replaces === undefined) return { ...step, oid };
   requirePassed(run, 'It was not put in place.');
-  if (oldOid === undefined) throw gone(replaces.name);
-  return { ...step, oid, oldOid };
+  if (inPlace !== replaces.oid) throw exchanged(replaces.name);
+  return { ...step, oid };
 }
 
 /** An unpacked tree, equal to the archive. */
@@ -227,10 +237,12 @@ function requirePassed({ checks }: RestoreRun, consequence: string): void {
   });
 }
 
-function gone(name: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(`Database ${name} is gone since the restore was planned`, 'RefusedForSafety', {
-    advice: 'Start the restore again: it will be made anew.',
-  });
+function exchanged(name: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    `The database that the plan was to replace is no longer called ${name}`,
+    'RefusedForSafety',
+    { advice: 'Nothing was changed. Start the restore again, and look at its plan.' },
+  );
 }
 
 async function phase<Result>(

@@ -18,7 +18,7 @@ import type {
   RestoredTreeResult,
   TreeStep,
 } from '../../core/restore/flow.ts';
-import { dropSql, keptDatabase } from '../../core/restore/names.ts';
+import { droppedBy, keptDatabase } from '../../core/restore/names.ts';
 import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
 import type { CheckOutcome } from '../../core/restore/sqlChecks.ts';
 import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees.ts';
@@ -45,6 +45,8 @@ export interface RestoreRun {
   /** Something was put in place, and taken back. */
   undone: boolean;
   setAside?: SetAside;
+  /** Names of the subscriptions in the restored database. */
+  restoredSubscriptions?: readonly string[];
   /** Everything is where it belongs. */
   done: boolean;
   safetyBackup?: { readonly workflowId: string; readonly id?: string };
@@ -101,13 +103,15 @@ function backupOf({ source, backup: { id, manifestSha256 }, copies }: RestorePla
   return { source, backup: { id, manifestSha256 }, copies };
 }
 
-/** What makes way by this plan, in words. */
+/** What makes way by this plan, in words: a database of the same name is another one by its number. */
 export function replacedBy(plan: RestorePlan | undefined): string {
   const trees = (plan?.files?.trees ?? []).flatMap(({ tree, keptAs }) =>
     keptAs.length > 0 ? [`files of ${tree}`] : [],
   );
   const database = plan?.database?.replaces;
-  return [...(database ? [`database ${database.name}`] : []), ...trees].join(' and ') || 'nothing';
+  return (
+    [...(database ? [`database ${database.name} (OID ${database.oid})`] : []), ...trees].join(' and ') || 'nothing'
+  );
 }
 
 export function progressOf(run: RestoreRun, now: number): RestoreProgress {
@@ -157,7 +161,13 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
     trees: treeResults(run),
     ...(replaces && run.swapped && { kept: keptDatabase(replaces, id) }),
     ...(run.setAside && {
-      setAside: { name: run.setAside.setAsideAs, drop: dropSql(run.setAside.setAsideAs, replaces?.template) },
+      setAside: {
+        name: run.setAside.setAsideAs,
+        ...droppedBy(run.setAside.setAsideAs, {
+          template: replaces?.template,
+          subscriptions: run.restoredSubscriptions,
+        }),
+      },
     }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };

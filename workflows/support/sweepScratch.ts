@@ -43,6 +43,8 @@ function onHost(taskQueue: string) {
   } as const;
 }
 
+const ONE_THING = { objects: 1, uploads: 0, bytes: 0 } as const;
+
 type Remains = ScratchRemnants['remnants'][number];
 
 interface ScratchPlace {
@@ -56,13 +58,13 @@ interface ScratchPlace {
 /** Whoever has the lock of a source's runs knows that none of them runs, so that age does not matter. */
 async function sweepUnderLocks({ dryRun, listed }: SweepRules, where: ScratchPlace): Promise<SweepReport> {
   const { place, scope, find, remove } = where;
-  const { remnants, problems: found } = await find();
+  const { remnants, kept: left = [], problems: found } = await find();
   const swept: Remnant[] = [];
-  const kept: KeptRemnant[] = [];
+  const kept: KeptRemnant[] = left.map((each) => ({ ...each, ...ONE_THING }));
   const problems = [...found];
   for (const remains of remnants) {
     const { source, databases, directories } = remains;
-    const entries = [...databases, ...directories].map((folder) => ({ folder, objects: 1, uploads: 0, bytes: 0 }));
+    const entries = [...databases, ...directories].map((folder) => ({ folder, ...ONE_THING }));
     const lock = {
       purpose: 'sweep',
       whenBusy: 'refuse',

@@ -232,7 +232,9 @@ const WAITING = `create table t (v int); insert into t values (1);
 
 async function untilIndexed(name: string): Promise<void> {
   await until('the index that waits', async () => {
-    const rows = await onServer(`select 1 from pg_stat_activity where datname = '${name}' and query ~ 'CREATE INDEX'`);
+    const rows = await onServer(
+      `select 1 from pg_stat_activity where starts_with(datname, '${name}') and query ~ 'CREATE INDEX'`,
+    );
     return rows.length > 0 ? rows : undefined;
   });
 }
@@ -251,7 +253,7 @@ test('[27] [38] Ctrl-C in the middle drops what is unfinished; no argument of an
   child.kill('SIGINT');
   const { code, stderr } = await ended;
   assert.equal(code, 130, stderr);
-  assert.deepEqual(await onServer(`select 1 from pg_database where datname = '${target.name}'`), []);
+  assert.deepEqual(await onServer(`select 1 from pg_database where starts_with(datname, '${target.name}')`), []);
   const left = (await readdir(home)).filter((name) => !/^\.cache$|key|pem|password/.test(name));
   assert.deepEqual(left, []);
 });
@@ -287,8 +289,28 @@ test('[27] a terminal that is closed in the middle leaves nothing behind', async
   await untilIndexed(target.name);
   child.stdin.end('\n');
   assert.deepEqual((await ended)[0], 130);
-  assert.deepEqual(await onServer(`select 1 from pg_database where datname = '${target.name}'`), []);
+  assert.deepEqual(await onServer(`select 1 from pg_database where starts_with(datname, '${target.name}')`), []);
   assert.deepEqual(await newIn(home), []);
+});
+
+test('[27] what somebody made of the unfinished database of a killed one is never dropped', async (context) => {
+  const { home, storage, target, manifest } = await storedShop(context, WAITING);
+  const environment = { PGPASSWORD: testPostgres().password };
+  const args = [manifest.id, ...storage, '--database-url', serverUrl(), '--target', target.name];
+  const killed = start(home, args, environment);
+  await untilIndexed(target.name);
+  await killHard(killed.child);
+  await killed.ended;
+  const [row] = await onServer(`select datname, oid from pg_database where starts_with(datname, '${target.name}')`);
+  const unfinished = String(row?.['datname']);
+  await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${unfinished}'`);
+  await onServer(`alter database "${unfinished}" rename to ${target.name}`);
+  const next = await run(home, args, environment);
+  assert.equal(next.code, 4, next.stderr);
+  assert.match(next.stderr, /exists already/);
+  assert.deepEqual(await onServer(`select oid from pg_database where datname = '${target.name}'`), [
+    { oid: row?.['oid'] },
+  ]);
 });
 
 test('[27] what a killed one left is replaced by the next', async (context) => {
@@ -300,7 +322,7 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
   await untilIndexed(target.name);
   await killHard(killed.child);
   await killed.ended;
-  await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${target.name}'`);
+  await onServer(`select pg_terminate_backend(pid) from pg_stat_activity where starts_with(datname, '${target.name}')`);
   const hidden = (await readdir(home)).filter((name) => name.startsWith('.holdfast-restoring'));
   assert.equal(hidden.length, 1);
   // The next one takes another backup, of what the tree is now.
@@ -315,6 +337,8 @@ test('[27] what a killed one left is replaced by the next', async (context) => {
     (await readdir(home)).filter((name) => name.startsWith('.holdfast')),
     [],
   );
+  const planned = await run(home, [...args, '--dry-run'], environment);
+  assert.match(planned.stdout, new RegExp(`${target.name}_restoring_\\w+ is what a recovery that was killed left`));
   const database = start(home, args, environment);
   await untilIndexed(target.name);
   database.child.kill('SIGINT');
@@ -339,7 +363,7 @@ test('[27] the same recovery at once is refused, and does not touch the one that
     assert.match(twice.stderr, /Another recovery into database \S+ is under way/);
   }
   await onServer(
-    `select pg_cancel_backend(pid) from pg_stat_activity where datname = '${target.name}' and query ~ 'CREATE INDEX'`,
+    `select pg_cancel_backend(pid) from pg_stat_activity where starts_with(datname, '${target.name}') and query ~ 'CREATE INDEX'`,
   );
   const { code, stderr } = await first.ended;
   assert.equal(code, 1, stderr);

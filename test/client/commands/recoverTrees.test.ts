@@ -88,7 +88,7 @@ test('[26] a plan changes nothing, and says what stands in the way with its exit
   const planned = JSON.parse(good.stdout) as Planned;
   assert.equal(planned.state, 'planned');
   assert.deepEqual(planned.plan.copies, [copies]);
-  assert.equal(planned.plan.database?.target, target.name);
+  assert.equal(planned.plan.database?.name, target.name);
   assert.deepEqual(
     planned.plan.files?.trees.map(({ targets }) => targets),
     [[join(home, 'etc')]],

@@ -78,9 +78,14 @@ test('what an earlier drill left is dropped first, also with sessions in it; wha
   const { name, mark } = ground.scratch;
   await onServer(`create database ${name}`);
   await assert.rejects(drill(ground, backup), new RegExp(`${name} exists already`));
+  await onServer(
+    `comment on database ${name} is 'Holdfast is restoring into this database: ${mark} (0a1b2c3d, 1, "${name}")'`,
+  );
+  await assert.rejects(drill(ground, backup), new RegExp(`${name} exists already`), 'a comment that was copied');
   for (const own of ['', "\nthe shop''s own"]) {
+    const [row] = await onServer(`select oid from pg_database where datname = '${name}'`);
     await onServer(
-      `comment on database ${name} is 'Holdfast is restoring into this database: ${mark} (0a1b2c3d)${own}'`,
+      `comment on database ${name} is 'Holdfast is restoring into this database: ${mark} (0a1b2c3d, ${String(row?.['oid'])}, "${name}")${own}'`,
     );
     await openSession(context, { ...ground.source, name });
     const part = await drill(ground, backup);

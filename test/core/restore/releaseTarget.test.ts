@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 import { isHoldfastError } from '../../../core/errors.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
+import { dropDeadTargets } from '../../../core/restore/deadTargets.ts';
 import { releaseTarget } from '../../../core/restore/releaseTarget.ts';
 import { databaseOids, swapDatabases, undoSwap } from '../../../core/restore/swapDatabases.ts';
-import { createTarget, dropDeadTargets, dropLeftOvers, newAttempt } from '../../../core/restore/targetDatabase.ts';
+import { createTarget, dropLeftOvers } from '../../../core/restore/targetDatabase.ts';
+import { newAttempt, scopeOf } from '../../../core/restore/targetMark.ts';
 import { createDatabase, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, openSession, runSql } from '../postgres/support.ts';
 import { backUp, maintenance, newTarget, onServer, restore, type StoredDatabase } from './support.ts';
@@ -14,7 +16,7 @@ import { backUp, maintenance, newTarget, onServer, restore, type StoredDatabase 
 
 test('[27] whole, and not yet released: it is dropped by its mark, and equal to what was dumped', async (context) => {
   const { backup, target, mark } = await restored(context);
-  assert.match(await commentOn(target), new RegExp(`: ${mark} \\(\\w+\\)\\nits own$`));
+  assert.match(await commentOn(target), new RegExp(`: ${mark} \\(\\w+, \\d+, "${target.name}"\\)\\nits own$`));
   const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory });
   assert.deepEqual(differences, []);
   await dropLeftOvers({ server: maintenance(), target: target.name, mark });
@@ -37,6 +39,23 @@ test('released it has its own comment, is left alone, and releasing it again cha
   await assert.rejects(releaseTarget({ ...released, oid: '1' }), (error) => isHoldfastError(error, 'RefusedForSafety'));
 });
 
+test('[27] released under another name it gets it in one go with its comment, and never takes a name that is taken', async (context) => {
+  const { target, mark } = await restored(context);
+  const taken = await createDatabase(context);
+  const name = await newTarget(context);
+  const [oid = ''] = await databaseOids(maintenance(), [target.name]);
+  const released = { server: maintenance(), target: target.name, name: name.name, mark, oid };
+  await assert.rejects(releaseTarget({ ...released, name: taken.name }), /has come to be/);
+  assert.match(await commentOn(target), /^Holdfast is restoring/);
+  const session = await openSession(context, target);
+  session.on('error', () => undefined);
+  for (let count = 1; count <= 2; count += 1) {
+    await releaseTarget(released);
+    assert.deepEqual(await databaseOids(maintenance(), [target.name, name.name]), [undefined, oid]);
+    assert.equal(await commentOn(name), 'its own');
+  }
+});
+
 test("[27] the mark goes in the transaction of the swap, and what was in place is nobody's to drop", async (context) => {
   const { target, mark } = await restored(context);
   const old = await createDatabase(context);
@@ -54,6 +73,15 @@ test("[27] the mark goes in the transaction of the swap, and what was in place i
   await onServer(`drop database ${setAsideAs}`);
 });
 
+test('[27] a database whose dropping was cut off is dropped to its end', async (context) => {
+  const { target, mark } = await restored(context);
+  // As a server leaves it that ended in the middle of DROP DATABASE.
+  await onServer(`update pg_database set datconnlimit = -2 where datname = '${target.name}'`);
+  const { dropped } = await dropDeadTargets(maintenance(), `${scopeOf(mark)}/mine`, []);
+  assert.deepEqual(dropped, [target.name]);
+  assert.deepEqual(await databaseOids(maintenance(), [target.name]), [undefined]);
+});
+
 test('[27] what dead runs left is found by their scope, in whatever state; others stay, and what is used', async (context) => {
   const { backup, target, mark } = await restored(context);
   const server = maintenance();
@@ -65,7 +93,12 @@ test('[27] what dead runs left is found by their scope, in whatever state; other
   await begun(other, `${scope}-of-another/it`);
   await begun(used, `${scope}/used`);
   await openSession(context, used);
-  assert.deepEqual(await dropDeadTargets(server, `${scope}/mine`), [target.name]);
+  const { dropped, left } = await dropDeadTargets(server, `${scope}/mine`, []);
+  assert.deepEqual(dropped, [target.name]);
+  assert.deepEqual(
+    left.map(({ name, why }) => [name, why]),
+    [[used.name, '1 sessions are in it']],
+  );
   const there = await databaseOids(server, [own.name, other.name, used.name]);
   assert.ok(there.every((oid) => oid !== undefined));
 });

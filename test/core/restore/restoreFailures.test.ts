@@ -9,7 +9,8 @@ import { isHoldfastError, HoldfastError } from '../../../core/errors.ts';
 import type { ClientPrograms } from '../../../core/postgres/clients.ts';
 import { applyProperties } from '../../../core/restore/databaseProperties.ts';
 import { reconcile } from '../../../core/restore/reconcile.ts';
-import { createTarget, dropLeftOvers, dropTarget, newAttempt } from '../../../core/restore/targetDatabase.ts';
+import { createTarget, dropLeftOvers, dropTarget } from '../../../core/restore/targetDatabase.ts';
+import { newAttempt } from '../../../core/restore/targetMark.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, dumpInto, fixtureSql, openSession, runSql } from '../postgres/support.ts';
@@ -305,6 +306,36 @@ async function pgRestoreLike(context: TestContext, first: string): Promise<Clien
   await chmod(join(directory, 'pg_restore'), 0o755);
   return { directory, version: '15', major: 15, minor: 99 };
 }
+
+test('[27] a database of its own settings is dropped with its subscriptions, and one that cannot be dropped is told at once', async (context) => {
+  const [publisher, target] = [await createDatabase(context), await newTarget(context)];
+  const own = { server: maintenance(), target: target.name, mark: `test/${target.name}` };
+  const form = { encoding: 'UTF8', collate: 'C', ctype: 'C', tablespace: 'pg_default' };
+  await createTarget({ ...own, attempt: newAttempt() }, form);
+  await runSql(
+    target,
+    `create subscription "read only" connection 'dbname=${publisher.name}' publication news with (connect = false, slot_name = 'kept')`,
+  );
+  const prepared = `prepared_${target.name}`;
+  await runSql(target, `begin; create table t (); prepare transaction '${prepared}'`);
+  await runSql(
+    target,
+    `create function refuse() returns event_trigger language plpgsql as $$ begin raise 'not here'; end $$;
+     create event trigger refuse on ddl_command_start execute function refuse()`,
+  );
+  await onServer(`alter database ${target.name} set default_transaction_read_only = on`);
+  await onServer(`alter database ${target.name} set role = pg_read_all_data`);
+  await assert.rejects(dropLeftOvers(own), (error) => {
+    assert.ok(isHoldfastError(error, 'RestoreFailed') && !error.retryable);
+    assert.match(error.message, /cannot be dropped: .*prepared transactions/);
+    assert.match(error.advice ?? '', new RegExp(`DROP DATABASE "${target.name}"`));
+    return true;
+  });
+  await onServer(`alter database ${target.name} reset role`);
+  await runSql(target, `rollback prepared '${prepared}'`);
+  await dropLeftOvers(own);
+  assert.deepEqual(await databasesLike(target.name), []);
+});
 
 test('a database that is dropped again leaves the publisher of its subscriptions alone', async (context) => {
   const [publisher, source] = [await createDatabase(context), await createDatabase(context)];
