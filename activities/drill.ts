@@ -22,7 +22,7 @@ import { findTar } from '../core/files/tarProgram.ts';
 import { findClientPrograms } from '../core/postgres/clients.ts';
 import { readManifest } from '../core/repository/readManifest.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
-import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
+import { chooseRestorePrograms } from '../core/restore/database/restorePrograms.ts';
 import { noCheckingKey } from '../core/seal/noCheckingKey.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';

@@ -7,11 +7,11 @@ import type {
   TreeStep,
 } from '../core/restore/flow.ts';
 import type { RestoreRecord } from '../core/catalog/restores.ts';
-import type { DeadTargets } from '../core/restore/deadTargets.ts';
+import type { DeadTargets } from '../core/restore/database/deadTargets.ts';
 import type { RestoredDatabase } from '../core/restore/run.ts';
 import type { ScratchRemnants } from '../core/sweep/run.ts';
-import type { PlacedTree, RestoredTree, TreeComparison } from '../core/restore/trees.ts';
-import type { CheckOutcome } from '../core/restore/sqlChecks.ts';
+import type { PlacedTree, RestoredTree, TreeComparison } from '../core/restore/trees/trees.ts';
+import type { CheckOutcome } from '../core/restore/reconcile/sqlChecks.ts';
 
 /** The steps of a restore, by the names under which Temporal knows them. */
 export interface RestoreSteps {

@@ -1,12 +1,12 @@
 import { findTar } from '../core/files/tarProgram.ts';
-import { compareTree } from '../core/restore/compareTree.ts';
+import { compareTree } from '../core/restore/trees/compareTree.ts';
 import type { TreeStep } from '../core/restore/flow.ts';
-import { openBackup } from '../core/restore/openBackup.ts';
-import { dropTreeLeftOvers, placeTree, takeBackTree } from '../core/restore/placeTree.ts';
-import { restoreTree } from '../core/restore/restoreTree.ts';
-import { findTreeLeftOvers } from '../core/restore/stagingDirectory.ts';
-import { scopeOf } from '../core/restore/targetMark.ts';
-import type { RestoredTree, TreeBackup, TreeComparison, TreeProgress } from '../core/restore/trees.ts';
+import { openBackup } from '../core/restore/choose/openBackup.ts';
+import { dropTreeLeftOvers, placeTree, takeBackTree } from '../core/restore/trees/placeTree.ts';
+import { restoreTree } from '../core/restore/trees/restoreTree.ts';
+import { findTreeLeftOvers } from '../core/restore/trees/stagingDirectory.ts';
+import { scopeOf } from '../core/restore/database/targetMark.ts';
+import type { RestoredTree, TreeBackup, TreeComparison, TreeProgress } from '../core/restore/trees/trees.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { StepContext } from './support/step.ts';
 

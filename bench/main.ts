@@ -143,7 +143,7 @@ async function profileDirectory(): Promise<string> {
 async function save(text: string, options: BenchOptions): Promise<void> {
   const name = `${new Date().toISOString().slice(0, 10)}-${options.sizeText}.md`;
   const file = fileURLToPath(new URL(`results/${name}`, import.meta.url));
-  await mkdir(fileURLToPath(new URL('results/', import.meta.url)), { recursive: true });
+  await mkdir(fileURLToPath(new URL('results', import.meta.url)), { recursive: true });
   await writeFile(file, text);
   say(`saved ${file}`);
 }

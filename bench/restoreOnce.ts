@@ -1,11 +1,11 @@
 import { findClientPrograms } from '../core/postgres/clients.ts';
 import { loadConfiguration } from '../core/config/load.ts';
 import { loadKeys, openBackends, restoreServer } from '../core/config/open.ts';
-import { chooseBackup } from '../core/restore/chooseBackup.ts';
-import { readDescription } from '../core/restore/readDescription.ts';
-import { reconcile } from '../core/restore/reconcile.ts';
-import { restoreDatabase } from '../core/restore/restoreDatabase.ts';
-import { chooseRestorePrograms } from '../core/restore/restorePrograms.ts';
+import { chooseBackup } from '../core/restore/choose/chooseBackup.ts';
+import { readDescription } from '../core/restore/choose/readDescription.ts';
+import { reconcile } from '../core/restore/reconcile/reconcile.ts';
+import { restoreDatabase } from '../core/restore/database/restoreDatabase.ts';
+import { chooseRestorePrograms } from '../core/restore/database/restorePrograms.ts';
 import type { RestoreAnswer, RestoreOrder } from './restoreRun.ts';
 
 /** One restore and its reconciliation, in a process whose memory and time are its own. Takes a RestoreOrder as JSON. */

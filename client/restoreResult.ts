@@ -1,10 +1,10 @@
 import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration, SourceConfiguration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
-import { describeCompared } from '../core/restore/describeCompared.ts';
-import { describeTree, wayBackOf } from '../core/restore/describeTrees.ts';
+import { describeCompared } from '../core/restore/reconcile/describeCompared.ts';
+import { describeTree, wayBackOf } from '../core/restore/trees/describeTrees.ts';
 import { inPsql } from '../core/restore/names.ts';
-import { notTheNewest, planRows } from '../core/restore/planRows.ts';
+import { notTheNewest, planRows } from '../core/restore/plan/planRows.ts';
 import type { RestoreInput, RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
 import { startFormLink } from '../worker/connection.ts';
 import type { ProgressView } from './progress.ts';

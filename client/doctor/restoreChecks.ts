@@ -2,7 +2,7 @@ import { databaseAccess, drillServer, restoreServer } from '../../core/config/op
 import type { Configuration } from '../../core/config/schema.ts';
 import type { DatabaseConfiguration } from '../../core/config/sourceSchema.ts';
 import { isHoldfastError } from '../../core/errors.ts';
-import { inspectRestoreRole, readOwners, type RestoreRole } from '../../core/restore/inspectRestoreRole.ts';
+import { inspectRestoreRole, readOwners, type RestoreRole } from '../../core/restore/plan/inspectRestoreRole.ts';
 import { failureOf, ok, warning, type Check } from './finding.ts';
 
 /** What the roles that restore and drill each source's database lack. Nothing of it keeps a backup from being made. */

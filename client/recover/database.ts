@@ -1,11 +1,11 @@
 import { messageOf } from '../../core/errors.ts';
-import { createRoles } from '../../core/restore/createRoles.ts';
-import { reconcile } from '../../core/restore/reconcile.ts';
-import { releaseTarget } from '../../core/restore/releaseTarget.ts';
-import { restoreDatabase } from '../../core/restore/restoreDatabase.ts';
+import { createRoles } from '../../core/restore/database/createRoles.ts';
+import { reconcile } from '../../core/restore/reconcile/reconcile.ts';
+import { releaseTarget } from '../../core/restore/database/releaseTarget.ts';
+import { restoreDatabase } from '../../core/restore/database/restoreDatabase.ts';
 import type { ChosenBackup, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
-import { databaseOids } from '../../core/restore/swapDatabases.ts';
-import { dropLeftOvers } from '../../core/restore/targetDatabase.ts';
+import { databaseOids } from '../../core/restore/database/swapDatabases.ts';
+import { dropLeftOvers } from '../../core/restore/database/targetDatabase.ts';
 import type { RecoveryMeans } from './means.ts';
 import type { PreparedDatabase } from './plan.ts';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { withDirectoryLock } from '../../core/process/directoryLock.ts';
-import { exists } from '../../core/restore/stagingDirectory.ts';
-import { withTargetLock } from '../../core/restore/targetLock.ts';
-import type { TreePlace } from '../../core/restore/trees.ts';
+import { exists } from '../../core/restore/trees/stagingDirectory.ts';
+import { withTargetLock } from '../../core/restore/database/targetLock.ts';
+import type { TreePlace } from '../../core/restore/trees/trees.ts';
 import type { RecoveryMeans } from './means.ts';
 import type { DatabaseWish } from './wish.ts';
 

@@ -1,5 +1,5 @@
 import type { PassedOver, RestoreCopy } from '../../core/restore/run.ts';
-import type { OwnDirectory } from '../../core/restore/trees.ts';
+import type { OwnDirectory } from '../../core/restore/trees/trees.ts';
 import type { CheckingKey, OpeningKey } from '../../core/seal/keys.ts';
 
 /** What a recovery works with. */

@@ -1,13 +1,13 @@
 import { messageOf } from '../../core/errors.ts';
-import { chooseBackup } from '../../core/restore/chooseBackup.ts';
+import { chooseBackup } from '../../core/restore/choose/chooseBackup.ts';
 import type { RestoredTreeResult } from '../../core/restore/flow.ts';
 import type { ChosenBackup } from '../../core/restore/run.ts';
-import type { TreePlace } from '../../core/restore/trees.ts';
+import type { TreePlace } from '../../core/restore/trees/trees.ts';
 import { withDatabase, type RecoveredDatabase } from './database.ts';
 import { withLocks } from './locks.ts';
 import type { RecoveryMeans } from './means.ts';
 import { planRecovery, refusalOf, type PreparedRecovery, type RecoveryPlan } from './plan.ts';
-import { notTheNewest } from '../../core/restore/planRows.ts';
+import { notTheNewest } from '../../core/restore/plan/planRows.ts';
 import { dropStaged, placeTrees, stageTree, type StagedTree } from './trees.ts';
 import { backupWish, treePlaces, type RecoveryWish } from './wish.ts';
 

@@ -1,7 +1,7 @@
 import { formatDuration } from '../../core/format.ts';
-import { describeCompared } from '../../core/restore/describeCompared.ts';
-import { describeTree, isWhole } from '../../core/restore/describeTrees.ts';
-import { backupRows, databaseRows, fileRows, notTheNewest, shownRows } from '../../core/restore/planRows.ts';
+import { describeCompared } from '../../core/restore/reconcile/describeCompared.ts';
+import { describeTree, isWhole } from '../../core/restore/trees/describeTrees.ts';
+import { backupRows, databaseRows, fileRows, notTheNewest, shownRows } from '../../core/restore/plan/planRows.ts';
 import type { PassedOver } from '../../core/restore/run.ts';
 import type { Terminal } from '../terminal.ts';
 import type { RecoveredDatabase } from './database.ts';

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { HoldfastError, isHoldfastError } from '../../core/errors.ts';
 import type { RestoreCopy } from '../../core/restore/run.ts';
-import type { OwnDirectory } from '../../core/restore/trees.ts';
+import type { OwnDirectory } from '../../core/restore/trees/trees.ts';
 import type { Backend } from '../../core/storage/backend.ts';
 import type { BackendSettings } from '../../core/storage/openBackend.ts';
 

@@ -1,11 +1,11 @@
 import { HoldfastError } from '../../core/errors.ts';
 import { findTar } from '../../core/files/tarProgram.ts';
-import { compareTree } from '../../core/restore/compareTree.ts';
+import { compareTree } from '../../core/restore/trees/compareTree.ts';
 import type { RestoredTreeResult } from '../../core/restore/flow.ts';
-import { dropTreeLeftOvers, placeTree, takeBackTree } from '../../core/restore/placeTree.ts';
-import { restoreTree } from '../../core/restore/restoreTree.ts';
+import { dropTreeLeftOvers, placeTree, takeBackTree } from '../../core/restore/trees/placeTree.ts';
+import { restoreTree } from '../../core/restore/trees/restoreTree.ts';
 import type { ChosenBackup } from '../../core/restore/run.ts';
-import type { TreePlace } from '../../core/restore/trees.ts';
+import type { TreePlace } from '../../core/restore/trees/trees.ts';
 import type { RecoveryMeans } from './means.ts';
 
 /** A tree that is unpacked and good, and not yet where it belongs. */

@@ -1,8 +1,8 @@
 import { HoldfastError, isHoldfastError } from '../errors.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readRepository, type Repository } from '../repository/listRepository.ts';
-import { chooseBackup } from '../restore/chooseBackup.ts';
-import { noneTrusted, passOver, type Untrusted } from '../restore/passOver.ts';
+import { chooseBackup } from '../restore/choose/chooseBackup.ts';
+import { noneTrusted, passOver, type Untrusted } from '../restore/choose/passOver.ts';
 import type { BackupIndex, PassedOver, RestoreCopy } from '../restore/run.ts';
 import type { CheckingKey } from '../seal/keys.ts';
 import { noCheckingKey } from '../seal/noCheckingKey.ts';

@@ -3,11 +3,11 @@ import { HoldfastError } from '../errors.ts';
 import type { ClientPrograms } from '../postgres/clients.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import type { Manifest } from '../repository/manifest.ts';
-import { describeCompared } from '../restore/describeCompared.ts';
-import { preflightTarget } from '../restore/preflightTarget.ts';
-import { readDescription } from '../restore/readDescription.ts';
-import { reconcile } from '../restore/reconcile.ts';
-import { restoreDatabase } from '../restore/restoreDatabase.ts';
+import { describeCompared } from '../restore/reconcile/describeCompared.ts';
+import { preflightTarget } from '../restore/plan/preflightTarget.ts';
+import { readDescription } from '../restore/choose/readDescription.ts';
+import { reconcile } from '../restore/reconcile/reconcile.ts';
+import { restoreDatabase } from '../restore/database/restoreDatabase.ts';
 import type {
   DatabaseDescription,
   Reconciliation,
@@ -15,7 +15,7 @@ import type {
   RestoreScope,
   RestoredDatabase,
 } from '../restore/run.ts';
-import { runChecks, type CheckOutcome } from '../restore/sqlChecks.ts';
+import { runChecks, type CheckOutcome } from '../restore/reconcile/sqlChecks.ts';
 import type { OpeningKey } from '../seal/keys.ts';
 import { cutDifferences } from './differences.ts';
 import type { DrilledPart } from './run.ts';

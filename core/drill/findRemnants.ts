@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { codeOf, isHoldfastError } from '../errors.ts';
-import { findLeftOvers } from '../restore/targetDatabase.ts';
+import { findLeftOvers } from '../restore/database/targetDatabase.ts';
 import type { ScratchRemnants } from '../sweep/run.ts';
 import type { ScratchDatabase } from './scratch.ts';
 

@@ -5,7 +5,7 @@ import type { BackupKind } from '../config/words.ts';
 import type { LockHolder } from '../lockHolder.ts';
 import type { BackupLocation } from '../repository/layout.ts';
 import type { RestoreScope } from '../restore/run.ts';
-import type { CheckOutcome } from '../restore/sqlChecks.ts';
+import type { CheckOutcome } from '../restore/reconcile/sqlChecks.ts';
 
 /** What a drill is told, what its steps hand each other, and what it answers. */
 

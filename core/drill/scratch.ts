@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseAccess } from '../postgres/access.ts';
-import { dropLeftOvers } from '../restore/targetDatabase.ts';
+import { dropLeftOvers } from '../restore/database/targetDatabase.ts';
 
 /** Where a drill tries a database out. One per source: there never are two drills of one source at a time. */
 export interface ScratchDatabase {

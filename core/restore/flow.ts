@@ -4,8 +4,8 @@ import type { BackupKind, Tier } from '../config/words.ts';
 import type { LockHolder } from '../lockHolder.ts';
 import type { Finding } from '../postgres/preflight.ts';
 import type { PassedOver, Reconciliation, RestoreScope } from './run.ts';
-import type { CheckOutcome } from './sqlChecks.ts';
-import type { PlacedTree, RestoredTree, TreeComparison, TreePlace, TreePlan } from './trees.ts';
+import type { CheckOutcome } from './reconcile/sqlChecks.ts';
+import type { PlacedTree, RestoredTree, TreeComparison, TreePlace, TreePlan } from './trees/trees.ts';
 
 /**
  * What a restore run is told, what its steps hand each other, and what it answers. All of it passes through the

@@ -1,11 +1,11 @@
 import { isHoldfastError } from '../errors.ts';
 import type { DatabaseAccess } from '../postgres/access.ts';
 import type { ScratchRemnants } from '../sweep/run.ts';
-import { dropTreeLeftOvers } from './placeTree.ts';
-import { findTreeLeftOvers } from './stagingDirectory.ts';
-import { dropDeadTargets, findDeadTargets } from './deadTargets.ts';
-import { scopeOf } from './targetMark.ts';
-import type { TreeLeftOver } from './trees.ts';
+import { dropTreeLeftOvers } from './trees/placeTree.ts';
+import { findTreeLeftOvers } from './trees/stagingDirectory.ts';
+import { dropDeadTargets, findDeadTargets } from './database/deadTargets.ts';
+import { scopeOf } from './database/targetMark.ts';
+import type { TreeLeftOver } from './trees/trees.ts';
 
 /** Where restores of one source make things. */
 export interface RestorePlaces {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { reconcile } from '../../core/restore/reconcile.ts';
+import { reconcile } from '../../core/restore/reconcile/reconcile.ts';
 import type { Difference } from '../../core/restore/run.ts';
 import { accessTo, fixtureSql, runSql } from '../core/postgres/support.ts';
 import { MAJORS } from '../support/postgresMajors.ts';

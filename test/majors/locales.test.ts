@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { reconcile } from '../../core/restore/reconcile.ts';
+import { reconcile } from '../../core/restore/reconcile/reconcile.ts';
 import { accessTo, runSql } from '../core/postgres/support.ts';
 import { MAJORS } from '../support/postgresMajors.ts';
 import { backUpOn, databaseOn, restoreOn, serverOf } from './support.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRoles } from '../../core/restore/createRoles.ts';
-import { preflightTarget } from '../../core/restore/preflightTarget.ts';
-import { reconcile } from '../../core/restore/reconcile.ts';
+import { createRoles } from '../../core/restore/database/createRoles.ts';
+import { preflightTarget } from '../../core/restore/plan/preflightTarget.ts';
+import { reconcile } from '../../core/restore/reconcile/reconcile.ts';
 import { accessTo, createRole, runSql } from '../core/postgres/support.ts';
 import { MAJORS } from '../support/postgresMajors.ts';
 import { backUpOn, databaseOn, maintenanceOf, restoreOn, serverOf } from './support.ts';

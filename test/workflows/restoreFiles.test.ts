@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node
 import { dirname, join } from 'node:path';
 import { afterEach, before, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
-import { describeTree } from '../../core/restore/describeTrees.ts';
+import { describeTree } from '../../core/restore/trees/describeTrees.ts';
 import type { RestoreProgress } from '../../core/restore/flow.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, test } from 'node:test';
 import { databaseNameWith, restoreMark } from '../../core/restore/names.ts';
-import { createTarget } from '../../core/restore/targetDatabase.ts';
-import { markedComment, newAttempt } from '../../core/restore/targetMark.ts';
+import { createTarget } from '../../core/restore/database/targetDatabase.ts';
+import { markedComment, newAttempt } from '../../core/restore/database/targetMark.ts';
 import type { SweepResult } from '../../core/sweep/run.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { maintenance, onServer } from '../core/restore/support.ts';

@@ -1,10 +1,10 @@
 import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
-import { describeCompared } from '../../core/restore/describeCompared.ts';
-import { describeTree, wayBackOf } from '../../core/restore/describeTrees.ts';
+import { describeCompared } from '../../core/restore/reconcile/describeCompared.ts';
+import { describeTree, wayBackOf } from '../../core/restore/trees/describeTrees.ts';
 import { inPsql } from '../../core/restore/names.ts';
-import { notTheNewest, planRows } from '../../core/restore/planRows.ts';
+import { notTheNewest, planRows } from '../../core/restore/plan/planRows.ts';
 
 /** A restore's story for the Web UI, in the Markdown that its current details show. */
 export function describeRestore(progress: RestoreProgress, end?: RestoreResult): string {

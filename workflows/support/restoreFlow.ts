@@ -10,7 +10,7 @@ import {
 } from '@temporalio/workflow';
 import type { BackupResult } from '../../core/backup/run.ts';
 import type { RestorePlan, RestoreRunPhase, RestoreStep, SwapStep, TreeStep } from '../../core/restore/flow.ts';
-import { aboutLeft } from '../../core/restore/leftAlone.ts';
+import { aboutLeft } from '../../core/restore/database/leftAlone.ts';
 import type { Difference, Reconciliation } from '../../core/restore/run.ts';
 import { backup } from '../backup.ts';
 import { problemOf } from './problem.ts';

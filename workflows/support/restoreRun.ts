@@ -1,7 +1,7 @@
 import type { RestoringProgress, StepProblem } from '../../core/backup/run.ts';
 import type { RestoreRecord } from '../../core/catalog/restores.ts';
 import type { LockHolder } from '../../core/lockHolder.ts';
-import { isWhole } from '../../core/restore/describeTrees.ts';
+import { isWhole } from '../../core/restore/trees/describeTrees.ts';
 import { partsOf } from '../../core/restore/flow.ts';
 import type {
   Abortion,
@@ -20,8 +20,8 @@ import type {
 } from '../../core/restore/flow.ts';
 import { droppedBy, keptDatabase } from '../../core/restore/names.ts';
 import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
-import type { CheckOutcome } from '../../core/restore/sqlChecks.ts';
-import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees.ts';
+import type { CheckOutcome } from '../../core/restore/reconcile/sqlChecks.ts';
+import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees/trees.ts';
 
 /** A restored database that was in place. */
 export type SetAside = Pick<NonNullable<PlannedDatabase['replaces']>, 'name' | 'setAsideAs'>;

@@ -6,7 +6,7 @@ import type { DrilledPart } from '../../../core/drill/run.ts';
 import { dropScratchDatabase, scratchDatabase, type ScratchDatabase } from '../../../core/drill/scratch.ts';
 import { HoldfastError, isHoldfastError } from '../../../core/errors.ts';
 import { findClientPrograms } from '../../../core/postgres/clients.ts';
-import { chooseRestorePrograms } from '../../../core/restore/restorePrograms.ts';
+import { chooseRestorePrograms } from '../../../core/restore/database/restorePrograms.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
 import { openSession, runSql } from '../postgres/support.ts';
 import { backUp, maintenance, onServer, type StoredDatabase } from '../restore/support.ts';

@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { drillTree, type DrillTreeOptions } from '../../../core/drill/drillTree.ts';
 import { isHoldfastError } from '../../../core/errors.ts';
 import { findTar } from '../../../core/files/tarProgram.ts';
-import { backUpTree, damage, type StoredTree } from '../restore/treeSupport.ts';
+import { backUpTree, damage, type StoredTree } from '../restore/trees/treeSupport.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 
 async function prepare(context: TestContext) {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { DatabaseAccess } from '../../../core/postgres/access.ts';
-import { reconcile } from '../../../core/restore/reconcile.ts';
+import { reconcile } from '../../../core/restore/reconcile/reconcile.ts';
 import { bringDjango } from '../../support/python.ts';
 import { createDatabase } from '../../support/servers.ts';
 import { accessTo, createRole, runSql } from '../postgres/support.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import { isHoldfastError } from '../../../core/errors.ts';
-import { reconcile } from '../../../core/restore/reconcile.ts';
+import { reconcile } from '../../../core/restore/reconcile/reconcile.ts';
 import { buildPostgresLibrary } from '../../support/postgresLibrary.ts';
 import { createDatabase, type TestDatabase } from '../../support/servers.ts';
 import { accessTo, runSql } from '../postgres/support.ts';

@@ -10,9 +10,9 @@ import type { DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
 import type { Inventory, ServerNeeds } from '../../../core/postgres/inventorySchema.ts';
 import type { Finding } from '../../../core/postgres/preflight.ts';
 import type { Manifest } from '../../../core/repository/manifest.ts';
-import { preflightTarget } from '../../../core/restore/preflightTarget.ts';
-import { chooseRestorePrograms } from '../../../core/restore/restorePrograms.ts';
-import { restoreDatabase } from '../../../core/restore/restoreDatabase.ts';
+import { preflightTarget } from '../../../core/restore/plan/preflightTarget.ts';
+import { chooseRestorePrograms } from '../../../core/restore/database/restorePrograms.ts';
+import { restoreDatabase } from '../../../core/restore/database/restoreDatabase.ts';
 import type {
   PreflightTargetOptions,
   RestoreCopy,

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { queryError, type DatabaseAccess } from '../../../../core/postgres/access.ts';
+import type { RestoreScope } from '../../../../core/restore/run.ts';
+import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
+import { createDatabase } from '../../../support/servers.ts';
+import { accessTo, createRole, runSql } from '../../postgres/support.ts';
+import { backUp, findingsOf, newTarget, onServer, restore, serverMajor, type StoredDatabase } from '../support.ts';
+
+/** Restores by roles that are no superusers. */
+
+test('[7] foreign keys come back before the row-level security that their owner is subject to', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  await runSql(
+    source,
+    `alter database ${source.name} owner to ${role.user}; alter schema public owner to ${role.user}; set role ${role.user};
+     create table orders (id int primary key); create table items (o int references orders); insert into orders values (1); insert into items values (1);
+     create materialized view every as select * from orders; create policy mine on items using (o > 1);
+     alter table items enable row level security; alter table items force row level security`,
+  );
+  const backup = await backUp(context, source);
+  for (const jobs of [1, 2]) {
+    const target = await newTarget(context);
+    await restore(backup, target, { jobs, server: { ...role, name: 'postgres' } });
+    const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+    assert.deepEqual(differences, []);
+    assert.deepEqual(await runSql(target, 'select * from every'), [{ id: 1 }]);
+  }
+});
+
+interface Lacking {
+  readonly message: RegExp;
+  readonly advice: RegExp;
+  /** What the restore that is begun all the same says. */
+  readonly failure: RegExp;
+  readonly hint: RegExp;
+  /** SQL that gives what is lacking; unset, the advice itself. */
+  readonly mending?: string;
+  readonly scope?: RestoreScope;
+}
+
+/** What the look at the server finds is what the restore fails at, and what it advises is what mends it. */
+async function assertLacking(
+  context: TestContext,
+  backup: StoredDatabase,
+  role: DatabaseAccess,
+  { message, advice, failure, hint, mending, scope = {} }: Lacking,
+): Promise<void> {
+  const server = { ...role, name: 'postgres' };
+  const [finding, ...others] = await findingsOf(backup, { server, ...scope });
+  assert.ok(finding);
+  assert.deepEqual([finding.severity, others], ['failure', []]);
+  assert.match(finding.message, message);
+  assert.match(finding.advice, advice);
+  await assert.rejects(restore(backup, await newTarget(context), { server, ...scope }), {
+    type: 'RestoreFailed',
+    message: failure,
+    advice: hint,
+  });
+  await onServer(mending ?? finding.advice);
+  assert.deepEqual(await findingsOf(backup, { server, ...scope }), []);
+  const target = await newTarget(context);
+  await restore(backup, target, { server, ...scope });
+  const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory, ...scope });
+  assert.deepEqual(
+    differences.filter(({ severity }) => severity === 'difference'),
+    [],
+  );
+}
+
+test('an object that nobody owns is named by its name alone where it cannot be restored', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  await runSql(
+    source,
+    `alter database ${source.name} owner to ${role.user}; alter schema public owner to ${role.user}; create extension postgres_fdw`,
+  );
+  const backup = await backUp(context, source);
+  await assert.rejects(restore(backup, await newTarget(context), { server: { ...role, name: 'postgres' } }), {
+    type: 'RestoreFailed',
+    message: /^extension postgres_fdw cannot be restored: permission denied to create extension/,
+    advice: /^Restore as a superuser/,
+  });
+});
+
+test('the hint for a role that restores is not about the one that reads', () => {
+  const access = {
+    host: 'db',
+    port: 5432,
+    name: 'shop',
+    user: 'restorer',
+    sslmode: 'prefer',
+    lockTimeout: 1,
+    rolePasswords: false,
+  } as const;
+  const cause = Object.assign(new Error('permission denied for table pg_authid'), { code: '42501' });
+  assert.match(queryError(access, 'looking', cause).advice ?? '', /^Run holdfast doctor/);
+  assert.match(
+    queryError({ ...access, restores: true }, 'looking', cause).advice ?? '',
+    /^Give role restorer on that server the right/,
+  );
+});
+
+/** A database that belongs to a role that is no superuser, and what the superuser did in it. */
+async function ownedBy(context: TestContext, sql: (role: string, name: string) => string) {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  const { name } = source;
+  await runSql(
+    source,
+    `alter database ${name} owner to ${role.user}; alter schema public owner to ${role.user}; ${sql(role.user, name)}`,
+  );
+  return { source, role, backup: await backUp(context, source) };
+}
+
+test('[7] [26] a restoring role that may not set what the database sets is told the grant that mends it', async (context) => {
+  const { role, backup } = await ownedBy(
+    context,
+    (owner, name) =>
+      `create table t (v int); alter table t owner to ${owner}; alter database ${name} set log_statement = 'all'; alter database ${name} set "my.setting" = 'it''s'; alter database ${name} set work_mem = '5MB'`,
+  );
+  if ((await serverMajor()) < 15) return context.skip('only superusers may grant it');
+  await assertLacking(context, backup, role, {
+    message: /may not set "log_statement", "my"\."setting" for a database/,
+    advice: /^GRANT SET ON PARAMETER "log_statement", "my"\."setting" TO "reader_\w+";$/,
+    failure: /permission denied to set parameter/,
+    hint: /GRANT SET ON PARAMETER "(log_statement|my"\."setting)" TO/,
+    scope: { noOwner: true, noPrivileges: true },
+  });
+});
+
+test('[7] [26] a restoring role that may not set what the database sets for single roles is told so', async (context) => {
+  const { source, role, backup } = await ownedBy(
+    context,
+    (owner, name) =>
+      `create role app_${name}; alter role app_${name} in database ${name} set work_mem = '5MB'; alter role ${owner} in database ${name} set work_mem = '6MB'`,
+  );
+  const server = { ...role, name: 'postgres' };
+  assert.deepEqual(await findingsOf(backup, { server, noOwner: true }), []);
+  await assertLacking(context, backup, role, {
+    message: new RegExp(`may not set what the dumped database sets for "app_${source.name}"$`),
+    advice: /^ALTER ROLE "reader_\w+" CREATEROLE;/,
+    failure: /ALTER ROLE "app_\w+" IN DATABASE "\w+" SET "work_mem": permission denied/,
+    hint: /CREATEROLE for the role that restores/,
+  });
+});
+
+test('[7] [26] privileges that others than the owner granted are told before a restore that cannot grant them', async (context) => {
+  const { source, role, backup } = await ownedBy(
+    context,
+    (owner, name) =>
+      `create role boss_${name}; create role app_${name}; create table t (v int); alter table t owner to ${owner};
+       grant select on t to boss_${name} with grant option; set role boss_${name}; grant select (v) on t to app_${name}`,
+  );
+  await assertLacking(context, backup, role, {
+    message: new RegExp(`only a superuser can restore: by "boss_${source.name}" on public\\.t$`),
+    advice: /superuser, or leave privileges out/,
+    failure: /permission denied to set session authorization/,
+    hint: /Somebody else than the owner granted this/,
+    mending: `alter role ${role.user} superuser`,
+  });
+  const server = { ...role, name: 'postgres' };
+  await onServer(`alter role ${role.user} nosuperuser`);
+  assert.deepEqual(await findingsOf(backup, { server, noPrivileges: true }), []);
+  await restore(backup, await newTarget(context), { server, noPrivileges: true });
+});
+
+test('[7] [8] [26] materialized views that row-level security keeps from being filled are told before, with what mends it', async (context) => {
+  const { source, role, backup } = await ownedBy(
+    context,
+    (owner, name) =>
+      `create role app_${name}; create schema apart authorization app_${name};
+       create table open (v int); create table forced (v int); create table owned (v int); insert into forced values (1); insert into owned values (2);
+       alter table forced owner to ${owner}; alter table owned owner to ${owner}; grant select on owned to app_${name}; grant app_${name} to ${owner};
+       create view apart.between as select * from owned; alter view apart.between owner to app_${name};
+       create materialized view one as select v from forced; create materialized view two as select v from apart.between;
+       create materialized view three as select v from owned; create materialized view four as select v from open; create materialized view five as select v from forced with no data;
+       alter materialized view one owner to ${owner}; grant select on apart.between to ${owner}; alter materialized view two owner to ${owner}; alter materialized view three owner to ${owner}; alter table open owner to ${owner}; alter materialized view four owner to ${owner}; alter materialized view five owner to ${owner};
+       alter table forced enable row level security; alter table forced force row level security; alter table owned enable row level security`,
+  );
+  await assertLacking(context, backup, role, {
+    message: new RegExp(
+      `: public\\.one \\(reads public\\.forced as "${role.user}"\\), public\\.two \\(reads public\\.owned as "app_${source.name}"\\)$`,
+    ),
+    advice: new RegExp(`ALTER ROLE "${role.user}" BYPASSRLS; ALTER ROLE "app_${source.name}" BYPASSRLS;`),
+    failure: /materialized view data public\.(one|two) cannot be restored: query would be affected/,
+    hint: /BYPASSRLS for who owns it/,
+    mending: `alter role ${role.user} bypassrls; alter role app_${source.name} bypassrls`,
+  });
+  await onServer(`alter role ${role.user} nobypassrls`);
+  const own = await findingsOf(backup, { server: { ...role, name: 'postgres' }, noOwner: true });
+  assert.deepEqual(
+    own.map(({ message }) => /: (.*)$/.exec(message)?.[1]),
+    [`public.one (reads public.forced as "${role.user}")`],
+  );
+});

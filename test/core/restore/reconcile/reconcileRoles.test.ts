@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
+import { createDatabase } from '../../../support/servers.ts';
+import { accessTo, createRole, openSession, runSql } from '../../postgres/support.ts';
+import { backUp, findingsOf, newTarget, onServer, restore } from '../support.ts';
+
+test('[7] a membership that changed after the backup is a remark, and the role that it was of is not missed', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const { name } = source;
+  await runSql(
+    source,
+    `create role app_${name}; create role staff_${name}; create role company_${name}; grant company_${name} to staff_${name};
+     grant staff_${name}, pg_read_all_data to app_${name}; create table t (v int); alter table t owner to app_${name}`,
+  );
+  const backup = await backUp(context, source);
+  assert.deepEqual(
+    backup.inventory.roles.filter((role) => role.named !== true).map((role) => role.name),
+    [`company_${name}`, 'pg_read_all_data', `staff_${name}`],
+  );
+  await onServer(`revoke staff_${name}, pg_read_all_data from app_${name}`);
+  await restore(backup, target);
+  const result = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.deepEqual(
+    result.differences.map(({ severity, object, what, expected, found }) => [severity, object, what, expected, found]),
+    [['remark', `app_${name}`, 'member of', `pg_read_all_data, staff_${name}`, '']],
+  );
+  assert.deepEqual([result.equal, result.differenceCount], [true, 0]);
+  // What the inventories of earlier releases do not tell is taken from who is a member of whom.
+  const roles = backup.inventory.roles.map((role) => ({ ...role, named: undefined }));
+  const earlier = await reconcile({ database: accessTo(target), expected: { ...backup.inventory, roles } });
+  assert.equal(earlier.equal, true);
+});
+
+test('[7] [26] a server without the roles that others were members of takes the database, and says so before', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const { name } = source;
+  await runSql(
+    source,
+    `create role app_${name}; create role staff_${name}; grant staff_${name} to app_${name}; create table t (v int); alter table t owner to app_${name}`,
+  );
+  const backup = await backUp(context, source);
+  await onServer(`drop role staff_${name}`);
+  const [finding, ...others] = await findingsOf(backup);
+  assert.deepEqual([finding?.severity, others], ['warning', []]);
+  assert.match(finding?.message ?? '', new RegExp(`^1 roles are missing that .* members of: "staff_${name}"`));
+  assert.match(finding?.advice ?? '', new RegExp(`CREATE ROLE staff_${name};`));
+  await restore(backup, target);
+  const { equal } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.equal(equal, true);
+});
+
+test('[7] a role that nothing in the restored database names any more is a difference', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const role = `app_${source.name}`;
+  await runSql(
+    source,
+    `create role ${role}; create extension pg_trgm; grant execute on function show_limit() to ${role}`,
+  );
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  const compare = () => reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.deepEqual((await compare()).differences, []);
+  await runSql(target, `revoke execute on function show_limit() from ${role}`);
+  assert.deepEqual(
+    (await compare()).differences.map(({ severity, object, what, found }) => [severity, object, what, found]),
+    [['difference', role, 'use', 'nothing does']],
+  );
+});
+
+test('[7] owners of what a restore gives to nobody else are not missed: of extensions and temporary tables', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const owner = await createRole(source);
+  await runSql(
+    source,
+    `grant create on database ${source.name} to ${owner.user}; set role ${owner.user}; create extension citext; reset role;
+     revoke create on database ${source.name} from ${owner.user}`,
+  );
+  const temporary = await openSession(context, source);
+  await temporary.query(`create role passing_${source.name}; create temporary table passing (v int)`);
+  await temporary.query(`alter table passing owner to passing_${source.name}`);
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.deepEqual(differences, []);
+});
