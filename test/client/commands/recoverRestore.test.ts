@@ -219,7 +219,7 @@ test('an extended attribute that cannot be kept here makes it degraded', async (
     run(home, [id, ...storage, '--into', `media=${join(home, into)}`], environment);
   const { code, stdout, stderr } = await restore('without', { PATH: home });
   assert.equal(code, 3, stdout + stderr);
-  assert.match(stdout, /NOT restored: 1 extended attributes and ACLs, because no GNU tar .*: file: user\.kept/);
+  assert.match(stdout, /NOT restored: 1 attributes, because no GNU tar .*: file: user\.kept/);
   const whole = await restore('with');
   assert.equal(whole.code, 0, whole.stdout);
 });

@@ -95,7 +95,7 @@ test('the hint for a role that restores is not about the one that reads', () => 
     rolePasswords: false,
   } as const;
   const cause = Object.assign(new Error('permission denied for table pg_authid'), { code: '42501' });
-  assert.match(queryError(access, 'looking', cause).advice ?? '', /^Run holdfast doctor/);
+  assert.match(queryError(access, 'looking', cause).advice ?? '', /`holdfast doctor` names what the roles lack/);
   assert.match(
     queryError({ ...access, restores: true }, 'looking', cause).advice ?? '',
     /^Give role restorer on that server the right/,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { describeError } from '../../../../client/terminal.ts';
@@ -61,26 +61,4 @@ test('[27] a tree that has no place in a path of the system is told so before an
   const [plan] = await planTrees({ ...backup, trees: [place], tar });
   assert.match(plan?.findings[0]?.message ?? '', /xxx.*too long/s);
   assert.match(plan?.findings[0]?.advice ?? '', /shorter path/);
-});
-
-test('[27] a tree whose staging path is too long names it and says what to do', async (context) => {
-  const tar = await requiredTar();
-  const tree = await temporaryDirectory(context);
-  // Below the limit where it lies; the staging directory's name is longer.
-  const name = 'd'.repeat(200);
-  shell(tree, `for i in $(seq 20); do mkdir ${name}; cd ${name}; done; printf x > f`);
-  const backup = await backUpTree(context, tree, { tar });
-  const home = join(await temporaryDirectory(context), 'm'.repeat(50));
-  await mkdir(home);
-  const place = placeOf(join(home, 'media'), { mode: 'new' });
-  const { directory } = await restoreTree({ ...backup, tar, place });
-  const error = await compareTree({ ...backup, tar, tree: 'media', directory }).then(
-    () => assert.fail('it could be read'),
-    (thrown: unknown) => describeError(thrown),
-  );
-  assert.notEqual(error.type, 'Unexpected');
-  assert.match(error.message, /ddd.*too long/s);
-  assert.match(error.advice ?? '', /shorter path/);
-  await dropTreeLeftOvers(place);
-  assert.deepEqual(await readdir(home), []);
 });
