@@ -85,9 +85,10 @@ test('[19] a run with too few copies has failed, and is a backup once the others
 });
 
 test('a backup that still runs is left alone, though copies of it are published already', async () => {
-  await slow(() => true);
+  // The copy on the directory is published; that behind the proxy waits until it is let go on.
+  const held = Promise.withResolvers<undefined>();
+  slowProxy.fault = ({ method }) => (method === 'GET' || method === 'HEAD' ? undefined : held.promise);
   const running = app.start('backup', 'shop', '--kind', 'config', '--json');
-  // The copy on the directory is published long before that behind the slow proxy.
   const id = await until('a published copy', async () => {
     const keys = [...(await app.stores.local.objects()).keys()];
     for (const key of keys.filter((each) => each.endsWith('manifest.json'))) {
@@ -105,6 +106,7 @@ test('a backup that still runs is left alone, though copies of it are published 
   assert.ok(survey.copies.every(({ backup }) => backup !== id));
   assert.equal(await known(id), false, 'the backup is under way');
   slowProxy.fault = () => undefined;
+  held.resolve(undefined);
   const { code } = await running.ended;
   assert.equal(code, 0);
   assert.equal((await app.ask('heal', 'shop')).code, 0);

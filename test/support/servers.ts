@@ -3,9 +3,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { Client } from 'pg';
 import { testServersFromEnvironment, type TestServers } from './addresses.ts';
 import type { Scope } from './directories.ts';
+import { querySession } from './session.ts';
 
 export interface TestDatabase {
   readonly host: string;
@@ -75,14 +75,10 @@ async function dropDatabase(name: string): Promise<void> {
 }
 
 async function onServer(statement: string): Promise<number> {
-  const { host, port, user, password } = testPostgres();
-  const client = new Client({ host, port, user, password, database: 'postgres' });
-  await client.connect();
-  try {
-    return (await client.query(statement)).rowCount ?? 0;
-  } finally {
-    await client.end();
-  }
+  return querySession(
+    { ...testPostgres(), name: 'postgres' },
+    async (client) => (await client.query(statement)).rowCount ?? 0,
+  );
 }
 
 /** By the server's own folders: that is fast however much is in it, and no lock or version stands in the way. */

@@ -13,6 +13,7 @@ import { openDatabaseDump, type DatabaseDump, type DatabaseDumpOptions } from '.
 import { inventorySchema, type Inventory } from '../../../core/postgres/inventorySchema.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { testPostgres, type TestDatabase } from '../../support/servers.ts';
+import { querySession, type SessionLogin } from '../../support/session.ts';
 
 export function accessTo(database: TestDatabase, changes: Partial<DatabaseAccess> = {}): DatabaseAccess {
   return { ...database, sslmode: 'prefer', lockTimeout: 10_000, rolePasswords: false, ...changes };
@@ -32,16 +33,8 @@ export async function openSession(
   return client;
 }
 
-export async function runSql(database: TestDatabase, sql: string): Promise<Record<string, unknown>[]> {
-  const { name, ...login } = database;
-  const client = new Client({ ...login, database: name });
-  await client.connect();
-  try {
-    const { rows } = await client.query<Record<string, unknown>>(sql);
-    return rows;
-  } finally {
-    await client.end();
-  }
+export async function runSql(database: SessionLogin, sql: string): Promise<Record<string, unknown>[]> {
+  return querySession(database, async (client) => (await client.query<Record<string, unknown>>(sql)).rows);
 }
 
 /** A login of the test's own with the given options. It goes with the test server: its database must be gone before. */

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { Client } from 'pg';
 import { findClientPrograms } from '../../../core/postgres/clients.ts';
 import type { DatabaseAccess } from '../../../core/postgres/access.ts';
 import type { DatabaseDumpOptions } from '../../../core/postgres/dump.ts';
@@ -23,7 +22,7 @@ import type { Backend } from '../../../core/storage/backend.ts';
 import { openLocalBackend } from '../../../core/storage/local.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
 import { createDatabase, testPostgres, type TestDatabase } from '../../support/servers.ts';
-import { accessTo, dumpInto } from '../postgres/support.ts';
+import { accessTo, dumpInto, runSql } from '../postgres/support.ts';
 import { newBackupKeys, storeBackup, type BackupKeys } from '../repository/storedBackup.ts';
 
 export interface StoredDatabase {
@@ -90,14 +89,7 @@ export async function newTarget(context: TestContext): Promise<TestDatabase> {
 }
 
 export async function onServer(sql: string): Promise<Record<string, unknown>[]> {
-  const { host, port, user, password } = testPostgres();
-  const client = new Client({ host, port, user, password, database: 'postgres' });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(sql)).rows;
-  } finally {
-    await client.end();
-  }
+  return runSql({ ...testPostgres(), name: 'postgres' }, sql);
 }
 
 /** What stands under a target's name, and under the names that its restore gives to what is not finished. */
