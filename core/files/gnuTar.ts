@@ -2,7 +2,7 @@ import type { FileTreeConfiguration } from '../config/sourceSchema.ts';
 import { startProducer } from '../process/childProcess.ts';
 import { excludeArguments, excludedOf } from './excludes.ts';
 import { unescapePath } from './paths.ts';
-import type { TarProgram } from './tarProgram.ts';
+import { creationArguments, type TarProgram } from './tarProgram.ts';
 import type { RunningArchive, TreeNotes } from './treeNotes.ts';
 
 /**
@@ -21,20 +21,13 @@ export async function archiveWithGnuTar(
   const { output, finished } = await startProducer({
     command: tar.path,
     args: [
-      '--create',
-      '--file=-',
-      '--format=posix',
+      ...creationArguments(tar),
       // Without the process id in the names of extended headers and without access times, the same tree gives the
       // same bytes again.
       '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime',
       '--sort=name',
       '--numeric-owner',
-      '--sparse',
-      ...(tar.xattrs ? ['--xattrs'] : []),
-      ...(tar.acls ? ['--acls'] : []),
-      // Unreadable files become warnings that are parsed below; what is left for exit code 2 is a failure of tar itself
-      // (GNU tar manual, "Return Value", and "Ignore Failed Read").
-      '--ignore-failed-read',
+      // Unreadable files become warnings that are parsed below.
       '--quoting-style=escape',
       ...excludeArguments(excludedOf(configuration)),
       `--directory=${configuration.path}`,

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { HoldfastError } from '../errors.ts';
 import { startProducer } from '../process/childProcess.ts';
-import type { TarProgram } from './tarProgram.ts';
+import { creationArguments, type TarProgram } from './tarProgram.ts';
 import { createTarReader, type TarEntry } from './tarReader.ts';
 
 /**
@@ -20,16 +20,10 @@ export async function readAttributes(
   const { output, finished } = await startProducer({
     command: tar.path,
     args: [
-      '--create',
-      '--file=-',
-      '--format=posix',
-      '--sparse',
+      ...creationArguments(tar),
       // Of two names of one file both tell its attributes.
       '--hard-dereference',
       '--no-recursion',
-      '--ignore-failed-read',
-      ...(tar.xattrs ? ['--xattrs'] : []),
-      ...(tar.acls ? ['--acls'] : []),
       '--null',
       '--no-unquote',
       '--files-from=-',

@@ -30,6 +30,20 @@ export async function findTar(searchPath: string = process.env.PATH ?? ''): Prom
   return undefined;
 }
 
+/** Has it write an archive that keeps everything that it can, to its output. */
+export function creationArguments({ xattrs, acls }: TarProgram): string[] {
+  return [
+    '--create',
+    '--file=-',
+    '--format=posix',
+    '--sparse',
+    ...(xattrs ? ['--xattrs'] : []),
+    ...(acls ? ['--acls'] : []),
+    // Exit code 2 is left to failures of tar itself (GNU tar manual, "Return Value", and "Ignore Failed Read").
+    '--ignore-failed-read',
+  ];
+}
+
 async function isExecutable(path: string): Promise<boolean> {
   return access(path, constants.X_OK).then(
     () => true,

@@ -1,5 +1,5 @@
 import { isHoldfastError, type ErrorType } from '../errors.ts';
-import { connect, endSession, queryError, type DatabaseAccess } from './access.ts';
+import type { DatabaseAccess } from './access.ts';
 import {
   chooseClientPrograms,
   findClientPrograms,
@@ -8,6 +8,7 @@ import {
   securityWarning,
   type ClientPrograms,
 } from './clients.ts';
+import { inSession } from './inSession.ts';
 import { readPrivilegeFindings } from './privileges.ts';
 import { readServer, type ServerFacts } from './server.ts';
 
@@ -42,8 +43,7 @@ export async function inspectDatabase(
   access: DatabaseAccess,
   options: InspectOptions = {},
 ): Promise<DatabaseInspection> {
-  const client = await connect(access, options.signal);
-  try {
+  return inSession(access, 'inspecting it', options.signal, async (client) => {
     const server = await readServer(client);
     const programs = await inspectPrograms(server, options.clientDirectories ?? []);
     const findings = [
@@ -56,12 +56,7 @@ export async function inspectDatabase(
       clients: programs.clients,
       findings: findings.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning')),
     };
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    throw queryError(access, 'inspecting it', error);
-  } finally {
-    await endSession(client);
-  }
+  });
 }
 
 function supportFindings(server: ServerFacts): Finding[] {

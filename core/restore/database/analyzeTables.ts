@@ -1,6 +1,7 @@
 import { messageOf } from '../../errors.ts';
 import { connect, endSession, queryError, type DatabaseAccess } from '../../postgres/access.ts';
 import { qualifiedName } from '../../postgres/identifiers.ts';
+import { inSession } from '../../postgres/inSession.ts';
 import { DUMPED_RELATION } from '../../postgres/relations.ts';
 
 /**
@@ -18,18 +19,13 @@ export async function analyzeTables(database: DatabaseAccess, jobs: number, sign
 }
 
 async function listTables(database: DatabaseAccess, signal?: AbortSignal): Promise<string[]> {
-  const client = await connect(database, signal);
-  try {
+  return inSession(database, 'listing tables', signal, async (client) => {
     const { rows } = await client.query<{ schema: string; name: string }>(`
       select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where c.relkind in ('r', 'p', 'm') and not c.relispartition and c.relispopulated and ${DUMPED_RELATION}
        order by (select sum(pg_table_size(coalesce(t.relid, c.oid))) from pg_partition_tree(c.oid) t) desc nulls last, 1, 2`);
     return rows.map(({ schema, name }) => qualifiedName(schema, name));
-  } catch (error) {
-    throw queryError(database, 'listing tables', error);
-  } finally {
-    await endSession(client);
-  }
+  });
 }
 
 async function analyzeFrom(

@@ -1,5 +1,6 @@
-import { connect, endSession, type DatabaseAccess } from '../../postgres/access.ts';
+import type { DatabaseAccess } from '../../postgres/access.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
+import { inSession } from '../../postgres/inSession.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
 import type { RestoreScope } from '../run.ts';
 
@@ -7,7 +8,7 @@ import type { RestoreScope } from '../run.ts';
  * Gives the schema public of a new database what the pg_dump that wrote the archive takes for granted, where the server is of
  * the other kind. One before 15 never says whose it is, and of its privileges only what differs from those of servers before
  * 15, where everybody may create in it; later ones say what differs from those of later servers. `contents` is what
- * pg_restore lists of the archive. Throws SourceUnreachable, SourceRefused, and what the server answers.
+ * pg_restore lists of the archive. Throws SourceUnreachable and SourceRefused.
  */
 export async function preparePublicSchema(
   target: DatabaseAccess,
@@ -27,8 +28,7 @@ export async function preparePublicSchema(
   const schema = inventory.objects.find(({ kind, identity }) => kind === 'schema' && identity === 'public');
   const old = dumpedBy(contents) < 15;
   if (schema === undefined || (!old && serverMajor >= 15)) return;
-  const client = await connect(target, signal);
-  try {
+  await inSession(target, 'preparing its schema public', signal, async (client) => {
     if (!old) {
       if (noPrivileges !== true) await client.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
       return;
@@ -39,9 +39,7 @@ export async function preparePublicSchema(
     if (noOwner !== true && schema.owner !== undefined && rows[0]?.owner !== schema.owner)
       await client.query(`ALTER SCHEMA public OWNER TO ${quoteIdentifier(schema.owner)}`);
     if (noPrivileges !== true) await client.query('GRANT ALL ON SCHEMA public TO PUBLIC');
-  } finally {
-    await endSession(client);
-  }
+  });
 }
 
 function dumpedBy(contents: string): number {

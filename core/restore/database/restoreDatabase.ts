@@ -14,11 +14,13 @@ import { analyzeTables } from './analyzeTables.ts';
 import { parseList } from './archiveEntries.ts';
 import { applyParameters, applyProperties, databaseProperties } from './databaseProperties.ts';
 import { dropTemplateObjects } from './dropTemplateObjects.ts';
+import { restoreAfterRows, restoreBeforeRows, restoreLast, type Definitions } from './definitions.ts';
+import { creatorsNeeded } from './lendCreate.ts';
 import { fromGoodCopy } from '../choose/fromGoodCopy.ts';
 import { dropLines } from '../names.ts';
 import { describeCopy } from '../choose/readDescription.ts';
 import { preparePublicSchema } from './publicSchema.ts';
-import { jobsArgument, listArchiveFile, restoreFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
+import { listArchiveFile, restoreStream, type RestoreSession } from './restorePrograms.ts';
 import type { RestoreDatabaseOptions, RestoredDatabase, RestorePhase } from '../run.ts';
 import { selectEntries, type EntrySelection } from './selectEntries.ts';
 import { resolveTables } from './selectTables.ts';
@@ -53,7 +55,7 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
   let environment: ClientEnvironment | undefined;
   try {
     const description = await describeCopy(backend, manifest, openingKeys, signal);
-    const definitions = await saveDefinitions(options, backend, directory);
+    const file = await saveDefinitions(options, backend, directory);
     // Before anything is made: a wrong name changes nothing.
     if (options.tables) resolveTables(description.inventory, options.tables);
     environment = await createClientEnvironment({ ...server, name: target }, directory);
@@ -61,7 +63,7 @@ async function restoreCopy(options: RestoreDatabaseOptions, backend: Backend): P
     const database: NewDatabase = { server, target, mark, spared, attempt: newAttempt() };
     try {
       const serverMajor = await createTarget(database, description.inventory.database, signal);
-      return await fillTarget(options, backend, { ...description, definitions, environment, database, serverMajor });
+      return await fillTarget(options, backend, { ...description, file, environment, database, serverMajor });
     } catch (error) {
       throw await afterDropping(database, error, signal);
     }
@@ -87,7 +89,8 @@ async function saveDefinitions(
 interface Materials {
   readonly inventory: Inventory;
   readonly globals: string;
-  readonly definitions: string;
+  /** The definitions' archive. */
+  readonly file: string;
   readonly environment: ClientEnvironment;
   readonly database: NewDatabase;
   readonly serverMajor: number;
@@ -96,13 +99,13 @@ interface Materials {
 async function fillTarget(
   options: RestoreDatabaseOptions,
   backend: Backend,
-  { inventory, globals, definitions, environment, database, serverMajor }: Materials,
+  { inventory, globals, file, environment, database, serverMajor }: Materials,
 ): Promise<RestoredCopy> {
   const { server, target, clients, jobs, signal } = options;
   const properties = databaseProperties(globals, target, options);
-  const contents = await listArchiveFile(clients, definitions, signal);
+  const contents = await listArchiveFile(clients, file, signal);
   const entries = parseList(contents);
-  const selection = await selectEntries({ inventory, entries, definitions, tables: options.tables });
+  const selection = await selectEntries({ inventory, entries, definitions: file, tables: options.tables });
   const session: RestoreSession = {
     clients,
     serverMajor,
@@ -112,21 +115,20 @@ async function fillTarget(
     entries,
   };
   const phases = startPhases(options, backend);
+  const access = { ...server, name: target };
+  const creators = options.noOwner ? undefined : await creatorsNeeded(access, inventory, signal);
+  const definitions: Definitions = { session, file, selection, target: access, creators, signal };
   await phases.run('definitions', async () => {
-    await dropTemplateObjects({ ...server, name: target }, inventory, signal);
-    await preparePublicSchema({ ...server, name: target }, { ...options, contents, inventory, serverMajor }, signal);
+    await dropTemplateObjects(access, inventory, signal);
+    await preparePublicSchema(access, { ...options, contents, inventory, serverMajor }, signal);
     await applyParameters(server, properties, signal);
-    await restoreFile(session, definitions, ['--section=pre-data', ...selection.definitions], signal);
+    await restoreBeforeRows(definitions);
   });
   await phases.run('rows', () => restoreRows(options, backend, session, selection.rows, phases.onBytes));
-  await phases.run('indexes', async () => {
-    for (const chosen of [selection.definitions, ...selection.secured.map((each) => [each])])
-      await restoreFile(session, definitions, ['--section=post-data', jobsArgument(session, jobs), ...chosen], signal);
-  });
-  const analyzed = await phases.run('statistics', () => analyzeTables({ ...server, name: target }, jobs, signal));
+  await phases.run('indexes', () => restoreAfterRows(definitions, jobs));
+  const analyzed = await phases.run('statistics', () => analyzeTables(access, jobs, signal));
   await phases.run('settings', async () => {
-    for (const chosen of selection.last)
-      await restoreFile(session, definitions, ['--section=post-data', chosen], signal);
+    await restoreLast(definitions);
     await applyProperties(database, properties, options);
   });
   return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };

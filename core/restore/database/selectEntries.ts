@@ -8,6 +8,8 @@ import { resolveTables, selectTables } from './selectTables.ts';
 export interface EntrySelection {
   /** Of the definitions. */
   readonly definitions: readonly string[];
+  /** The same in three runs; undefined where there is nothing to run. */
+  readonly stages: Record<'schemas' | 'contents' | 'privilegesOnSchemas', readonly string[] | undefined>;
   /** Of the rows, for one run over each part after the other. */
   readonly rows: readonly (readonly string[])[];
   /** Of row-level security, and of what is read under it, after all other definitions: one argument for each further run. */
@@ -44,13 +46,31 @@ export async function selectEntries(options: EntriesToSelect): Promise<EntrySele
   const last = chosen.filter(isEventTrigger);
   const secured = chosen.some(isRowSecurity) ? chosen.filter((entry) => isRowSecurity(entry) || isFilling(entry)) : [];
   const first = chosen.filter((entry) => !last.includes(entry) && !secured.includes(entry));
+  const stage = async (name: string, list: readonly ArchiveEntry[]) =>
+    list.length === 0 ? undefined : [await useList(name, list)];
   return {
     definitions: first.length === entries.length ? [] : [await useList('first', first)],
+    stages: {
+      schemas: await stage('schemas', first.filter(isSchema)),
+      contents: await stage(
+        'contents',
+        first.filter((entry) => !isSchema(entry) && !isPrivilegeOnSchema(entry)),
+      ),
+      privilegesOnSchemas: await stage('privileges', first.filter(isPrivilegeOnSchema)),
+    },
     secured: secured.length === 0 ? [] : [await useList('secured', secured)],
     last: last.length === 0 ? [] : [await useList('last', last)],
     rows: selected?.rows ?? [[]],
     warnings: selected?.warnings ?? [],
   };
+}
+
+function isSchema({ kind }: ArchiveEntry): boolean {
+  return kind === 'SCHEMA';
+}
+
+function isPrivilegeOnSchema({ kind, rest }: ArchiveEntry): boolean {
+  return kind === 'ACL' && rest.startsWith('- SCHEMA ');
 }
 
 function isEventTrigger({ kind, rest }: ArchiveEntry): boolean {

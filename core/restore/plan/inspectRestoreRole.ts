@@ -1,6 +1,7 @@
 import type pg from 'pg';
-import { connect, endSession, queryError, type DatabaseAccess } from '../../postgres/access.ts';
+import type { DatabaseAccess } from '../../postgres/access.ts';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
+import { inSession } from '../../postgres/inSession.ts';
 import { readServer } from '../../postgres/server.ts';
 import type { Finding } from '../../postgres/preflight.ts';
 import { warning } from './finding.ts';
@@ -80,21 +81,4 @@ async function notMemberOf(client: pg.Client, roles: readonly string[]): Promise
     [roles],
   );
   return rows.map(({ name }) => name);
-}
-
-async function inSession<Result>(
-  access: DatabaseAccess,
-  doing: string,
-  signal: AbortSignal | undefined,
-  work: (client: pg.Client) => Promise<Result>,
-): Promise<Result> {
-  const client = await connect(access, signal);
-  try {
-    return await work(client);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw queryError(access, doing, error);
-  } finally {
-    await endSession(client);
-  }
 }

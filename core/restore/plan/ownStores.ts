@@ -1,8 +1,10 @@
-import type pg from 'pg';
 import { HoldfastError, isHoldfastError } from '../../errors.ts';
-import { connect, endSession, queryError, type DatabaseAccess } from '../../postgres/access.ts';
+import type { DatabaseAccess } from '../../postgres/access.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
+import { inSession } from '../../postgres/inSession.ts';
 import type { Finding } from '../../postgres/preflight.ts';
+
+const LOOKING = 'looking what it holds';
 
 /**
  * Throws RefusedForSafety when a database holds Holdfast's own catalog or Temporal's store, also one of another
@@ -45,7 +47,7 @@ export async function ownStoreFinding(
 
 /** What it holds, in words. */
 function ownStoreIn(access: DatabaseAccess, signal?: AbortSignal): Promise<string | undefined> {
-  return withSession(access, signal, async (client) => {
+  return inSession(access, LOOKING, signal, async (client) => {
     const { rows } = await client.query<{ catalog: boolean; temporal: boolean }>(`
       select to_regclass('holdfast.migrations') is not null and to_regclass('holdfast.backups') is not null as catalog,
              exists (select from pg_class where relkind in ('r', 'p') and relname in ('executions', 'history_node', 'schema_version')
@@ -57,7 +59,7 @@ function ownStoreIn(access: DatabaseAccess, signal?: AbortSignal): Promise<strin
 
 /** Whether it accepts connections; undefined where there is none of that name. */
 function lookUp(server: DatabaseAccess, name: string, signal?: AbortSignal): Promise<boolean | undefined> {
-  return withSession(server, signal, async (client) => {
+  return inSession(server, LOOKING, signal, async (client) => {
     const { rows } = await client.query<{ accepts: boolean }>(
       'select datallowconn as accepts from pg_database where datname = $1',
       [name],
@@ -68,19 +70,4 @@ function lookUp(server: DatabaseAccess, name: string, signal?: AbortSignal): Pro
 
 function refusal(message: string, advice: string): Finding {
   return { severity: 'failure', type: 'RefusedForSafety', message, advice };
-}
-
-async function withSession<Result>(
-  access: DatabaseAccess,
-  signal: AbortSignal | undefined,
-  work: (client: pg.Client) => Promise<Result>,
-): Promise<Result> {
-  const client = await connect(access, signal);
-  try {
-    return await work(client);
-  } catch (error) {
-    throw queryError(access, 'looking what it holds', error);
-  } finally {
-    await endSession(client);
-  }
 }

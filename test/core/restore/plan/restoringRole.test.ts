@@ -29,6 +29,34 @@ test('[7] foreign keys come back before the row-level security that their owner 
   }
 });
 
+test('[7] who owns something where he may create by a grant only, or not at all, owns it again, and may no more than before', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  const [keeper, app] = [`keeper_${source.name}`, `"the app.of ${source.name}"`];
+  await runSql(
+    source,
+    `create role ${keeper}; create role ${app}; grant ${keeper}, ${app} to ${role.user};
+     alter database ${source.name} owner to ${keeper}; alter schema public owner to ${keeper};
+     grant create on schema public to ${app}; create table public.granted (id serial primary key); alter table public.granted owner to ${app};
+     create schema "odd.one"; alter schema "odd.one" owner to ${keeper};
+     create function "odd.one".f(int) returns int language sql as 'select $1'; alter function "odd.one".f owner to ${app};
+     create operator "odd.one".@@ (function = "odd.one".f, rightarg = int); alter operator "odd.one".@@ (none, int) owner to ${app};
+     create schema of_app; alter schema of_app owner to ${app}; create type of_app.t as (a int); alter type of_app.t owner to ${app};
+     create schema shut; alter schema shut owner to ${keeper}; create view shut.v as select 1 as one; alter view shut.v owner to ${keeper};
+     revoke all on schema shut from ${keeper};
+     create publication p for table granted; alter publication p owner to ${app}`,
+  );
+  const backup = await backUp(context, source);
+  for (const scope of [{}, { tables: ['public.granted'] }]) {
+    const target = await newTarget(context);
+    const server = { ...role, name: 'postgres' };
+    assert.deepEqual(await findingsOf(backup, { server, ...scope }), []);
+    await restore(backup, target, { server, ...scope });
+    const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory, ...scope });
+    assert.deepEqual(differences, []);
+  }
+});
+
 interface Lacking {
   readonly message: RegExp;
   readonly advice: RegExp;
