@@ -25,6 +25,7 @@ interface Counts {
 const FILE_TIMEOUT = 10 * 60_000;
 const FAULTS = resolve(import.meta.dirname, '../test/faults');
 const MAJORS = resolve(import.meta.dirname, '../test/majors');
+const WORKFLOWS = resolve(import.meta.dirname, '../test/workflows');
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,6 +36,8 @@ const files = await (positionals.length > 0 ? testFiles(positionals) : everyOthe
 if (files.some(isFaultTest)) await bringToxiproxy(console.error);
 if (files.some((file) => isIn(MAJORS, file))) await bringPostgresArchives(console.error);
 const major = options.postgres === undefined ? undefined : Number(options.postgres);
+// Each test has a home of its own, where each of its commands would compile again what others have compiled.
+process.env['NODE_COMPILE_CACHE'] ??= resolve(import.meta.dirname, '../node_modules/.cache/holdfast-tests');
 const servers =
   process.env[TEST_SERVERS_VARIABLE] === undefined ? await startTestServers(console.error, major) : undefined;
 process.once('SIGINT', () => process.exit(130));
@@ -85,8 +88,10 @@ function failureType(error: Error): unknown {
   return 'failureType' in error ? error.failureType : undefined;
 }
 
+/** Files of workflows take longest: those first, so that no processor idles while the last one runs alone. */
 async function everyOtherTest(): Promise<string[]> {
-  return (await testFiles(['test'])).filter((file) => !isFaultTest(file) && !isIn(MAJORS, file));
+  const everyone = (await testFiles(['test'])).filter((file) => !isFaultTest(file) && !isIn(MAJORS, file));
+  return everyone.toSorted((a, b) => Number(isIn(WORKFLOWS, b)) - Number(isIn(WORKFLOWS, a)));
 }
 
 function isFaultTest(file: string): boolean {
