@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { HoldfastError } from '../../core/errors.ts';
 import { findTar } from '../../core/files/tarProgram.ts';
 import { findClientPrograms, type ClientPrograms } from '../../core/postgres/clients.ts';
-import type { Finding } from '../../core/postgres/preflight.ts';
+import type { Finding } from '../../core/postgres/finding.ts';
 import { warning } from '../../core/restore/plan/finding.ts';
 import type { PlannedBackup, PlannedDatabase, PlannedFiles } from '../../core/restore/flow.ts';
 import { databaseNameWith } from '../../core/restore/names.ts';

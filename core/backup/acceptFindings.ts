@@ -1,5 +1,5 @@
 import { HoldfastError } from '../errors.ts';
-import type { Finding } from '../postgres/preflight.ts';
+import type { Finding } from '../postgres/finding.ts';
 
 /** Throws one error that names every failure among the findings; gives the warnings as text when there is none. */
 export function acceptFindings(findings: readonly Finding[]): string[] {

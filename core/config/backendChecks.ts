@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { relative, resolve, sep } from 'node:path';
-import type { CheckableConfiguration, Findings } from './crossChecks.ts';
+import type { CheckableConfiguration, Findings } from './checkable.ts';
 import type { Finding } from './issue.ts';
 import type { BackendConfiguration, S3BackendConfiguration } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import { formatBytes } from '../format.ts';
-import type { CheckableConfiguration, Findings } from './crossChecks.ts';
+import type { CheckableConfiguration, Findings } from './checkable.ts';
 
 /**
  * Whether the spool's limit lets the dump and the uploads go on side by side. What a part holds cannot be sent before it is

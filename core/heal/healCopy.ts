@@ -11,18 +11,16 @@ import { noCheckingKey } from '../seal/noCheckingKey.ts';
 import type { Backend } from '../storage/backend.ts';
 import { fetchObjects } from './fetchObjects.ts';
 import { proveCopy, type ProveOptions } from './proveCopy.ts';
-import { proveElsewhere } from './proveElsewhere.ts';
+import { proveElsewhere, type DamageListener } from './proveElsewhere.ts';
 import { agreedManifest, askHelpers } from './reference.ts';
 import type { CopyHealing, HealCopyStep } from './run.ts';
 
-export interface HealCopyOptions extends ProveOptions {
+export interface HealCopyOptions extends ProveOptions, DamageListener {
   readonly step: HealCopyStep;
   readonly backends: Backends;
   readonly keys: Keys;
   /** Bytes. */
   readonly segmentSize: number;
-  /** Told of other copies that claim to be whole, and turned out damaged when something was to be taken from them. */
-  readonly onDamaged: (backend: string, problem: string) => void;
 }
 
 /**

@@ -4,9 +4,14 @@ import { objectKey } from '../repository/layout.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import { readObjects, type KeyedObject, type ObjectFinding } from '../repository/readObjects.ts';
 import type { Backend } from '../storage/backend.ts';
-import type { HealCopyOptions } from './healCopy.ts';
+import type { ProveOptions } from './proveCopy.ts';
 import type { Helpers } from './reference.ts';
 import type { HealCopyStep } from './run.ts';
+
+export interface DamageListener {
+  /** Told of other copies that claim to be whole, and turned out damaged when something was to be taken from them. */
+  readonly onDamaged: (backend: string, problem: string) => void;
+}
 
 /**
  * Reads every wanting object on other backends until it was found right on one. Throws RefusedForSafety, naming the parts
@@ -17,7 +22,7 @@ export async function proveElsewhere(
   manifest: Manifest,
   wanting: readonly KeyedObject[],
   helpers: Helpers,
-  { signal, onDamaged }: Pick<HealCopyOptions, 'signal' | 'onDamaged'>,
+  { signal, onDamaged }: Pick<ProveOptions, 'signal'> & DamageListener,
 ): Promise<void> {
   const lost: LostObject[] = [];
   let someSilent = helpers.someSilent;

@@ -1,3 +1,4 @@
+import type { DatabaseDumpOptions } from './dumpOptions.ts';
 import type { PartSource } from '../backup/part.ts';
 import type { InventoryDetail } from '../config/schema.ts';
 import { isHoldfastError } from '../errors.ts';
@@ -10,20 +11,6 @@ import { inventoryPart } from './inventory.ts';
 import { createClientEnvironment, type ClientEnvironment } from './passwordFile.ts';
 import { openSnapshot, type Snapshot } from './snapshot.ts';
 import { readTableSizes, shareOut } from './split.ts';
-
-export interface DatabaseDumpOptions {
-  /** Dump programs side by side, from 1. */
-  readonly jobs: number;
-  readonly inventory: InventoryDetail;
-  /** Milliseconds without a byte after which a program is ended. */
-  readonly stallTimeout: number;
-  /** As `inspectDatabase` chose them; unset: the ones on this host that fit the server best. */
-  readonly clients?: ClientPrograms;
-  /** A private directory for the password file. */
-  readonly temporaryDirectory: string;
-  /** Ends everything. */
-  readonly signal?: AbortSignal;
-}
 
 /** What the manifest says about a database. */
 export interface DatabaseFacts {

@@ -4,7 +4,7 @@ import { HoldfastError, messageOf } from '../errors.ts';
 import { APPLICATION_NAME, connect, endSession, describeDatabase, type DatabaseAccess } from './access.ts';
 import { dumpIsStuckBehindSnapshot } from './blockers.ts';
 import { programPath, type ClientPrograms } from './clients.ts';
-import type { DatabaseDumpOptions } from './dump.ts';
+import type { DatabaseDumpOptions } from './dumpOptions.ts';
 import type { ClientEnvironment } from './passwordFile.ts';
 import type { ServerFacts } from './server.ts';
 import { lockTableFull, type Snapshot } from './snapshot.ts';

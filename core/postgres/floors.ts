@@ -1,5 +1,5 @@
 import type { Floors } from '../config/schema.ts';
-import type { Finding } from './preflight.ts';
+import type { Finding } from './finding.ts';
 
 /** What is known of the database now: before the dump without `dumpBytes`, after it with. */
 export interface FloorFacts {

@@ -4,7 +4,7 @@ import { startProcess } from '../process/childProcess.ts';
 import type { DatabaseAccess } from './access.ts';
 import { programPath, type ClientPrograms } from './clients.ts';
 import { databaseSettingsSql } from './databaseSettings.ts';
-import type { DatabaseDumpOptions } from './dump.ts';
+import type { DatabaseDumpOptions } from './dumpOptions.ts';
 import { generatedStream } from './generated.ts';
 import { quoteConnectionValue } from './identifiers.ts';
 import type { ClientEnvironment } from './passwordFile.ts';

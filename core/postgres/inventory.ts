@@ -1,25 +1,13 @@
+import type { InventoryJob } from './inventoryJob.ts';
 import type pg from 'pg';
 import type { PartSource } from '../backup/part.ts';
-import type { InventoryDetail } from '../config/schema.ts';
-import { queryError, type DatabaseAccess } from './access.ts';
+import { queryError } from './access.ts';
 import { digest, digestOfSpelled } from './digest.ts';
 import { generatedStream } from './generated.ts';
 import { readInventoryHead } from './inventoryHead.ts';
 import type { InventoryObject } from './inventorySchema.ts';
 import { objectQueries } from './objectQueries.ts';
-import type { ServerFacts } from './server.ts';
 import { readTables } from './tableRows.ts';
-
-export interface InventoryJob {
-  readonly access: DatabaseAccess;
-  readonly detail: InventoryDetail;
-  readonly server: ServerFacts;
-  /**
-   * The snapshot's own session: it holds every lock already, where another session would queue behind whoever waits
-   * for one.
-   */
-  readonly client: pg.Client;
-}
 
 /** The part `inventory`: inventorySchema.ts says what is in it. Written as it is read, object by object. */
 export function inventoryPart(job: InventoryJob): PartSource {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { describeDatabaseRow, readDatabaseSettings } from './databaseSettings.ts';
 import { qualifiedName } from './identifiers.ts';
-import type { InventoryJob } from './inventory.ts';
+import type { InventoryJob } from './inventoryJob.ts';
 import { digest } from './digest.ts';
 import { INVENTORY_FORMAT, INVENTORY_VERSION, type Inventory } from './inventorySchema.ts';
 import { readNotCarried } from './notCarried.ts';

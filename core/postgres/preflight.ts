@@ -1,4 +1,5 @@
-import { isHoldfastError, type ErrorType } from '../errors.ts';
+import type { Finding } from './finding.ts';
+import { isHoldfastError } from '../errors.ts';
 import type { DatabaseAccess } from './access.ts';
 import {
   chooseClientPrograms,
@@ -11,15 +12,6 @@ import {
 import { inSession } from './inSession.ts';
 import { readPrivilegeFindings } from './privileges.ts';
 import { readServer, type ServerFacts } from './server.ts';
-
-/** Something that stands in the way of a backup, or that one should know about it. */
-export interface Finding {
-  readonly severity: 'failure' | 'warning';
-  /** What a backup that meets this failure fails with. */
-  readonly type: ErrorType;
-  readonly message: string;
-  readonly advice: string;
-}
 
 export interface DatabaseInspection {
   readonly server: ServerFacts;

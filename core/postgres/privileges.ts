@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { DatabaseAccess } from './access.ts';
 import { cutList, quoteIdentifier } from './identifiers.ts';
-import type { Finding } from './preflight.ts';
+import type { Finding } from './finding.ts';
 import { DUMPED_RELATION } from './relations.ts';
 import type { ServerFacts } from './server.ts';
 

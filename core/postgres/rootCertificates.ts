@@ -1,5 +1,5 @@
 import { access as checkAccess, constants } from 'node:fs/promises';
-import type { DatabaseAccess } from './access.ts';
+import type { DatabaseConfiguration } from '../config/sourceSchema.ts';
 
 /** Where systems keep the authorities they trust, in one PEM file: Debian and its like, Red Hat, SUSE, Alpine and BSD. */
 const SYSTEM_BUNDLES = [
@@ -15,9 +15,14 @@ const SYSTEM_BUNDLES = [
  * knows `sslrootcert=system` from 16 on only, and only for verify-full. Undefined where nothing is verified or the system
  * has none.
  */
-export async function rootCertificates(access: DatabaseAccess): Promise<string | undefined> {
-  if (access.sslrootcert !== undefined) return access.sslrootcert;
-  if (access.sslmode !== 'verify-ca' && access.sslmode !== 'verify-full') return undefined;
+export async function rootCertificates({
+  sslmode,
+  sslrootcert,
+}: Pick<DatabaseConfiguration, 'sslmode'> & { readonly sslrootcert?: string | undefined }): Promise<
+  string | undefined
+> {
+  if (sslrootcert !== undefined) return sslrootcert;
+  if (sslmode !== 'verify-ca' && sslmode !== 'verify-full') return undefined;
   for (const bundle of SYSTEM_BUNDLES) {
     const readable = await checkAccess(bundle, constants.R_OK).then(
       () => true,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { WHEN_BUSY, type RestoringProgress, type StepProblem } from '../backup/run.ts';
 import type { BackupKind, Tier } from '../config/words.ts';
 import type { LockHolder } from '../lockHolder.ts';
-import type { Finding } from '../postgres/preflight.ts';
+import type { Finding } from '../postgres/finding.ts';
 import type { PassedOver, Reconciliation, RestoreScope } from './run.ts';
 import type { CheckOutcome } from './reconcile/sqlChecks.ts';
 import type { PlacedTree, RestoredTree, TreeComparison, TreePlace, TreePlan } from './trees/trees.ts';

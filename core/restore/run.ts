@@ -1,6 +1,6 @@
 import type { DatabaseAccess } from '../postgres/access.ts';
 import type { ClientPrograms } from '../postgres/clients.ts';
-import type { Finding } from '../postgres/preflight.ts';
+import type { Finding } from '../postgres/finding.ts';
 import type { Inventory } from '../postgres/inventorySchema.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { Tier } from '../config/words.ts';

@@ -1,4 +1,4 @@
-import type { Finding } from '../postgres/preflight.ts';
+import type { Finding } from '../postgres/finding.ts';
 import type { Reconciliation } from './run.ts';
 
 /*

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { failure } from './finding.ts';
 import type { PreflightTargetOptions } from '../run.ts';
 import type { RoleOnServer } from './targetFindings.ts';

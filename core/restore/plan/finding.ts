@@ -1,5 +1,5 @@
 import type { ErrorType } from '../../errors.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 
 /** What keeps a restore from being begun. */
 export function failure(message: string, advice: string, type: ErrorType = 'RefusedForSafety'): Finding {

@@ -3,7 +3,7 @@ import type { DatabaseAccess } from '../../postgres/access.ts';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import { inSession } from '../../postgres/inSession.ts';
 import { readServer } from '../../postgres/server.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { warning } from './finding.ts';
 import { readRole } from './targetFindings.ts';
 

@@ -4,7 +4,7 @@ import type { DatabaseAccess } from '../../postgres/access.ts';
 import { splitNameList } from '../../postgres/databaseSettings.ts';
 import { cutList, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { failure, warning } from './finding.ts';
 import { onServer } from '../database/onServer.ts';
 import type { RoleOnServer } from './targetFindings.ts';

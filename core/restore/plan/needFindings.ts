@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { codeOf, messageOf } from '../../errors.ts';
 import { cutList, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts';
 import type { Inventory, ServerNeeds } from '../../postgres/inventorySchema.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { failure } from './finding.ts';
 import { tryStatement } from './tryStatement.ts';
 

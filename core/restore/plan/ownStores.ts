@@ -2,7 +2,7 @@ import { HoldfastError, isHoldfastError } from '../../errors.ts';
 import type { DatabaseAccess } from '../../postgres/access.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import { inSession } from '../../postgres/inSession.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 
 const LOOKING = 'looking what it holds';
 

@@ -3,7 +3,7 @@ import type { Keys } from '../../config/open.ts';
 import type { Configuration, SourceConfiguration } from '../../config/schema.ts';
 import type { DatabaseAccess } from '../../postgres/access.ts';
 import { findClientPrograms } from '../../postgres/clients.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { findDeadTargets } from '../database/deadTargets.ts';
 import { warning } from './finding.ts';
 import type { PlannedDatabase, RestoreInput } from '../flow.ts';

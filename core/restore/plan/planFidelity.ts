@@ -1,7 +1,7 @@
 import type { ErrorType } from '../../errors.ts';
 import { printablePath } from '../../files/paths.ts';
 import { cutList } from '../../postgres/identifiers.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import type { ManifestPart } from '../../repository/manifest.ts';
 import { treeNotices } from '../trees/treeParts.ts';
 import type { PlannedTree, PlanTreesOptions } from '../trees/trees.ts';

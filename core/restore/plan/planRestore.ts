@@ -3,7 +3,7 @@ import { usualRecovery } from '../../catalog/restores.ts';
 import { sourceNamed, type Backends, type Keys } from '../../config/open.ts';
 import type { Configuration, SourceConfiguration } from '../../config/schema.ts';
 import { HoldfastError, isHoldfastError } from '../../errors.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import type { Manifest } from '../../repository/manifest.ts';
 import type { Spool } from '../../spool/spool.ts';
 import { spoolShortage } from '../../spool/spoolShortage.ts';

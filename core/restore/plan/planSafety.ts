@@ -2,7 +2,7 @@ import { includesDatabase } from '../../backup/scope.ts';
 import type { Configuration, SourceConfiguration } from '../../config/schema.ts';
 import { BACKUP_KINDS, type BackupKind } from '../../config/words.ts';
 import { HoldfastError } from '../../errors.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import {
   isInPlace,
   type PlannedApproval,

@@ -5,7 +5,7 @@ import { isHoldfastError, messageOf } from '../../errors.ts';
 import { mountPoints } from '../../files/treeDirectory.ts';
 import { formatBytes } from '../../format.ts';
 import { explained } from '../../systemErrors.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import type { ManifestPart } from '../../repository/manifest.ts';
 import { failure, fidelityFindings, warning } from './planFidelity.ts';
 import { begunStaging, exists, isPartInPlace, lookAt, rootOf } from '../trees/stagingDirectory.ts';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { connect, endSession, queryError } from '../../postgres/access.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { readServer } from '../../postgres/server.ts';
 import { fillFindings } from './fillFindings.ts';
 import { libraryFindings } from './libraryFindings.ts';

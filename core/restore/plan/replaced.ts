@@ -1,6 +1,6 @@
 import { queryError, type DatabaseAccess } from '../../postgres/access.ts';
 import { cutList, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { onServer } from '../database/onServer.ts';
 
 /** The database that a restore is to replace, as it is. */

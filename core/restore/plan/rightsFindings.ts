@@ -3,7 +3,7 @@ import { codeOf } from '../../errors.ts';
 import { settingAssignment } from '../../postgres/databaseSettings.ts';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { failure } from './finding.ts';
 import type { PreflightTargetOptions } from '../run.ts';
 import type { RoleOnServer } from './targetFindings.ts';

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import { isNamed } from '../reconcile/compareInventories.ts';
 import { failure, warning } from './finding.ts';
 import { createRolesSql } from '../database/sourceRoles.ts';

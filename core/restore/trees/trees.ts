@@ -2,7 +2,7 @@ import type { PathList } from '../../backup/part.ts';
 import type { LeftOut } from '../../files/archiveGuard.ts';
 import type { ArchiveTotals } from '../../files/listArchive.ts';
 import type { TarProgram } from '../../files/tarProgram.ts';
-import type { Finding } from '../../postgres/preflight.ts';
+import type { Finding } from '../../postgres/finding.ts';
 import type { Manifest } from '../../repository/manifest.ts';
 import type { OpeningKey } from '../../seal/keys.ts';
 import type { Difference, PassedOver, RestoreCopy } from '../run.ts';

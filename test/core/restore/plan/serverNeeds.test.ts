@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { inventorySchema } from '../../../../core/postgres/inventorySchema.ts';
 import { codeOf } from '../../../../core/errors.ts';
-import type { Finding } from '../../../../core/postgres/preflight.ts';
+import type { Finding } from '../../../../core/postgres/finding.ts';
 import { tryStatement } from '../../../../core/restore/plan/tryStatement.ts';
 import { temporaryDirectory } from '../../../support/directories.ts';
 import { buildPostgresLibrary } from '../../../support/postgresLibrary.ts';
