@@ -27,13 +27,13 @@ export async function creatorsNeeded(
     return rows[0] ?? { role: '', superuser: false };
   });
   if (superuser) return undefined;
-  const schemas = objects.filter(({ kind }) => kind === 'schema').map(({ identity }) => identity);
+  const schemas = new Set(objects.filter(({ kind }) => kind === 'schema').map(({ identity }) => identity));
   const owners = objects.flatMap(({ identity, owner }) => {
-    const schema = schemas.find((each) => identity.startsWith(`${each}.`));
-    return schema === undefined || owner === undefined ? [] : [{ schema, role: owner }];
+    const schema = FIRST_NAME.exec(identity)?.[1] ?? '';
+    return owner !== undefined && schemas.has(schema) ? [{ schema, role: owner }] : [];
   });
   // Indexes are made by who restores, whoever owns their table.
-  const restoring = schemas.map((schema) => ({ schema, role }));
+  const restoring = [...schemas].map((schema) => ({ schema, role }));
   const distinct = new Map([...owners, ...restoring].map((each) => [JSON.stringify(each), each]));
   return {
     inSchemas: [...distinct.values()],
@@ -42,6 +42,9 @@ export async function creatorsNeeded(
     ],
   };
 }
+
+/** Of a qualified name, quoted where it needs to be. */
+const FIRST_NAME = /^("(?:[^"]|"")+"|[^".]+)\./;
 
 /**
  * Does work while these roles may create there, and has them allowed no more than before when it is done. A schema that is
@@ -77,7 +80,8 @@ interface Lacking {
 async function lackingInDatabase(client: pg.Client, roles: readonly string[]): Promise<Lacking[]> {
   const { rows } = await client.query<Lacking>(
     `select format('DATABASE %I', current_database()) as where, quote_ident(rolname) as role from pg_roles
-      where rolname = any ($1) and not has_database_privilege(oid, current_database(), 'create')`,
+      where rolname = any ($1) and rolname <> 'pg_database_owner'
+        and not has_database_privilege(oid, current_database(), 'create')`,
     [roles],
   );
   return rows;
