@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { RestoredDatabase } from '../core/restore/run.ts';
@@ -41,7 +42,8 @@ export async function runRestore(
   const order: RestoreOrder = { ...wish, configuration: installation.configuration };
   const began = process.hrtime.bigint();
   const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, JSON.stringify(order)], {
-    env: installation.environment,
+    // What client/bin.js turns on for every command.
+    env: { ...installation.environment, NODE_COMPILE_CACHE: join(dirname(installation.configuration), 'compiled') },
   });
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   return { seconds, answer: JSON.parse(stdout) as RestoreAnswer };
