@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupProgress, BackupResult } from '../../core/backup/run.ts';
 import { isRunning } from '../../core/process/runningProcess.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
@@ -88,12 +87,12 @@ test('[2] [33] a dump that fails by itself thrice has failed, whatever its worke
     const dump = await haltDumps(worker, async () => true);
     dump.signal('SIGKILL');
     if (failure === 2) break;
-    await until('the end of the dump', async () => {
-      const dumping = (await descendantsOf(worker.pid)).some(readsRows);
-      return dumping ? undefined : true;
-    });
     // The failure is told before the worker is.
-    await sleep(500);
+    await until('the next attempt', async () => {
+      const { raw } = await (await app.temporal()).workflow.getHandle(workflowId).describe();
+      const pending = raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'dump');
+      return (pending?.attempt ?? 0) > failure + 1 || undefined;
+    });
     await stopWorker(worker);
     worker = await app.startWorker();
   }

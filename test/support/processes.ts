@@ -44,7 +44,7 @@ async function look(pid: number): Promise<SeenProcess> {
 export async function until<Answer>(
   what: string,
   ask: () => Promise<Answer | undefined>,
-  timeout = 30_000,
+  timeout = 60_000,
 ): Promise<Answer> {
   const deadline = Date.now() + timeout;
   for (;;) {
