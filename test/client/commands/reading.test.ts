@@ -23,6 +23,7 @@ import {
   writeBackupKeys,
   type PlainPart,
 } from '../../core/repository/storedBackup.ts';
+import { holdfastInto } from '../../support/commandLine.ts';
 import { holdfast } from '../commandLine.ts';
 
 /** A directory and a bucket with one backup each, cataloged, and the configuration that names them all. */
@@ -231,6 +232,22 @@ test('[16] extract passes over a bad copy and says so; with no good one it leave
     (await readdir(home)).filter((name) => name.startsWith('y')),
     [],
   );
+});
+
+test('extract into a full device ends with one error and what to do about it', async (t) => {
+  const { home, config, copies, manifest } = await installation(t);
+  const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
+  for (const args of [
+    ['--config', config, 'extract', manifest.id, '--part', 'media'],
+    ['recover', 'extract', manifest.id, '--part', 'media', ...key],
+    ['recover', 'extract', manifest.id, '--part', 'globals', ...key],
+  ]) {
+    const { code, stderr } = await holdfastInto('/dev/full', [...args, '-o', '-']);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^holdfast: error: [^\n]*no room is left[^\n]*ENOSPC[^\n]*\nholdfast: hint: [^\n]+\n$/m);
+    assert.equal(stderr.match(/ENOSPC/g)?.length, 1, stderr);
+    assert.doesNotMatch(stderr, /\n\s+at |verified/);
+  }
 });
 
 test('extract finds a backup on the backends when the catalog is gone', async (t) => {
