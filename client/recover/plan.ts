@@ -60,7 +60,7 @@ export async function planRecovery(
   const { manifest, copies, passedOver } = chosen;
   const database = wish.database && (await planDatabase(wish.database, chosen, means));
   const outsideLinks = wish.trees?.outsideLinks === true;
-  const trees = await planFiles(places, chosen, means);
+  const trees = await planFiles(places, outsideLinks, chosen, means);
   const { id, tier, kind, startedAt, sealedAt } = manifest;
   const plan: RecoveryPlan = {
     backup: { id, tier, kind, startedAt, sealedAt, manifestSha256: chosen.manifestSha256 },
@@ -131,11 +131,12 @@ function leftBehind(name: string): Finding {
 
 async function planFiles(
   places: readonly TreePlace[],
+  outsideLinks: boolean,
   { manifest }: ChosenBackup,
   { ownDirectories }: RecoveryMeans,
 ): Promise<PlannedFiles['trees']> {
   if (places.length === 0) return [];
-  const plans = await planTrees({ manifest, trees: places, tar: await findTar(), ownDirectories });
+  const plans = await planTrees({ manifest, trees: places, tar: await findTar(), outsideLinks, ownDirectories });
   return plans.flatMap((plan, index) => {
     const place = places[index];
     return place ? [{ ...plan, place }] : [];

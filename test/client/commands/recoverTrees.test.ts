@@ -45,6 +45,7 @@ test('[25] the database and all trees come back at once; what leads out of a tre
   const environment = { PGPASSWORD: testPostgres().password };
   const { code, stdout, stderr } = await run(home, [...args, ...database, ...etc], environment);
   assert.equal(code, 0, stderr + stdout);
+  assert.doesNotMatch(stderr, /left out/);
   const recovery = JSON.parse(stdout) as Recovery & { state: string };
   assert.deepEqual([recovery.state, recovery.backup], ['restored', manifest.id]);
   assert.deepEqual(
