@@ -16,6 +16,7 @@ import { resolveTables } from '../../core/restore/database/selectTables.ts';
 import { findLeftOvers } from '../../core/restore/database/targetDatabase.ts';
 import type { TreePlace } from '../../core/restore/trees/trees.ts';
 import type { RecoveryMeans } from './means.ts';
+import { openTrees } from './openTrees.ts';
 import type { DatabaseWish, RecoveryWish } from './wish.ts';
 
 /** What a recovery would do, in the words of the plan of a restore. */
@@ -60,6 +61,7 @@ export async function planRecovery(
   const { manifest, copies, passedOver } = chosen;
   const database = wish.database && (await planDatabase(wish.database, chosen, means));
   const outsideLinks = wish.trees?.outsideLinks === true;
+  await openTrees(places, chosen, means);
   const trees = await planFiles(places, outsideLinks, chosen, means);
   const { id, tier, kind, startedAt, sealedAt } = manifest;
   const plan: RecoveryPlan = {

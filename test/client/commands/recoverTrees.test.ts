@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { PlannedRecovery, Recovery } from '../../../client/recover/recover.ts';
@@ -127,6 +127,25 @@ test('[26] what makes no sense of trees is refused before anything is made', asy
     assert.match(`${error.message} ${error.advice}`, message, args.join(' '));
     assert.equal(ended.code, code, `${args.join(' ')}: ${error.message}`);
   }
+  assert.deepEqual(await newIn(home), []);
+});
+
+test('[26] a plan refuses a key that does not open the trees, as the restore does', async (context) => {
+  const { home, copies, manifest, keys } = await twoTrees(context);
+  await writeFile(join(home, 'other.key'), Buffer.alloc(32, 'other keys are of no use'));
+  const storage = ['--local', copies, '--verify-key', join(home, 'sign.pub.pem')];
+  const args = [manifest.id, ...storage, '--into', home, '--json', '--key'];
+  const errors: ErrorReport[] = [];
+  for (const more of [['--dry-run'], []]) {
+    const { code, stdout } = await run(home, [...args, join(home, 'other.key'), ...more]);
+    const { error } = JSON.parse(stdout) as { error: ErrorReport };
+    assert.deepEqual([code, error.type], [1, 'KeyMissing'], stdout);
+    errors.push(error);
+  }
+  assert.deepEqual(errors[0], errors[1]);
+  assert.match(errors[0]?.message ?? '', new RegExp(`opens with .*${keys.aes.id}`));
+  const right = await run(home, [...args, join(home, 'ops.key'), '--dry-run']);
+  assert.equal(right.code, 0, right.stdout);
   assert.deepEqual(await newIn(home), []);
 });
 
