@@ -71,11 +71,16 @@ export async function planRecovery(
     ...(database && { database: database.planned }),
     ...(wish.trees && { files: { host: hostname(), outsideLinks, trees } }),
     missingEnvironment: manifest.environment.filter((name) => !means.environment.includes(name)),
-    findings: [...(database?.findings ?? []), ...trees.flatMap(({ findings }) => findings)].toSorted(
+    findings: eachOnce([...(database?.findings ?? []), ...trees.flatMap(({ findings }) => findings)]).toSorted(
       (a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'),
     ),
   };
   return { plan, chosen, ...(database && { database: database.prepared }), places, outsideLinks };
+}
+
+/** Trees that come into one directory find the same of it. */
+function eachOnce(findings: readonly Finding[]): Finding[] {
+  return [...new Map(findings.map((each) => [JSON.stringify([each.severity, each.message]), each])).values()];
 }
 
 /** What stands in the way, all of it; undefined where nothing does. */
@@ -84,7 +89,8 @@ export function refusalOf({ findings }: RecoveryPlan): HoldfastError | undefined
   if (failures.length === 0) return undefined;
   const type = failures.some((each) => each.type === 'InvalidInput') ? 'InvalidInput' : 'RefusedForSafety';
   const message = failures.map((each) => each.message).join('; ');
-  return new HoldfastError(type, message, { advice: [...new Set(failures.map(({ advice }) => advice))].join(' ') });
+  // A line for each: some end with a command, which is there to be copied.
+  return new HoldfastError(type, message, { advice: [...new Set(failures.map(({ advice }) => advice))].join('\n') });
 }
 
 async function planDatabase(

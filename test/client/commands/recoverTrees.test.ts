@@ -130,6 +130,21 @@ test('[26] what makes no sense of trees is refused before anything is made', asy
   assert.deepEqual(await newIn(home), []);
 });
 
+test('what stands in the way of several trees is told once, and what to do about each on a line of its own', async (context) => {
+  const { home, storage, manifest } = await twoTrees(context);
+  const none = join(home, 'none');
+  const inNone = await run(home, [manifest.id, ...storage, '--into', none]);
+  assert.equal(inNone.code, 2, inNone.stderr);
+  assert.equal(inNone.stderr.split(`${none} does not exist`).length, 2, inNone.stderr);
+  const plan = await run(home, [manifest.id, ...storage, '--into', none, '--dry-run']);
+  assert.equal(plan.stdout.split(`${none} does not exist`).length, 2, plan.stdout);
+  const within = ['--into', `media=${none}/a`, '--into', `config=${none}/a/b`];
+  const nested = await run(home, [manifest.id, ...storage, ...within]);
+  assert.equal(nested.code, 2, nested.stderr);
+  assert.match(nested.stderr, new RegExp(`^holdfast: hint: Make it first: mkdir -p ${none}$`, 'm'));
+  assert.match(nested.stderr, /^Restore them one after the other, the outer one first\.$/m);
+});
+
 test('[26] a plan refuses a key that does not open the trees, as the restore does', async (context) => {
   const { home, copies, manifest, keys } = await twoTrees(context);
   await writeFile(join(home, 'other.key'), Buffer.alloc(32, 'other keys are of no use'));
