@@ -116,6 +116,8 @@ test('[26] what makes no sense of trees is refused before anything is made', asy
     [['--into', `media=${inHome('a')}`, '--into', `media=${inHome('b')}`], 2, /two places for the same/],
     [['--into', inHome('a'), '--into', inHome('b')], 2, /two places for the same/],
     [['--into', `media=${inHome('a')}`, '--path', 'media'], 2, /names no file/],
+    [['--into', 'media='], 2, /--into media= names no directory/],
+    [['--into', ''], 2, /names no directory/],
     [['--files', 'media', '--path', 'media/photos', '--into', inHome('a')], 2, /whole and in parts/],
     [['--path', 'media/none', '--into', home], 2, /has no \\?"none/],
     [['--path', 'media/../../none', '--into', home], 2, /no path within a tree/],
