@@ -234,6 +234,20 @@ test('[16] extract passes over a bad copy and says so; with no good one it leave
   );
 });
 
+test('extract says what to give in the place of latest', async (t) => {
+  const { home, config, copies, manifest } = await installation(t);
+  const output = ['-o', join(home, 'x')];
+  const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
+  for (const command of [
+    ['--config', config, 'extract', 'latest', ...output],
+    ['recover', 'extract', 'latest', ...key, ...output],
+  ]) {
+    const { exitCode, stderr } = await holdfast(...command);
+    assert.equal(exitCode, 2, stderr);
+    assert.match(stderr, new RegExp(`Only restores take .latest.[^]*hint: The newest are: .*${manifest.id}`));
+  }
+});
+
 test('extract into a full device ends with one error and what to do about it', async (t) => {
   const { home, config, copies, manifest } = await installation(t);
   const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
