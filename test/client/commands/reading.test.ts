@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,6 +25,8 @@ import {
   type PlainPart,
 } from '../../core/repository/storedBackup.ts';
 import { holdfastInto } from '../../support/commandLine.ts';
+import { lastFirst, noMounts } from '../../support/smallDisk.ts';
+import { archiveTree, python, requiredTar, treeConfiguration } from '../../core/files/trees.ts';
 import { holdfast } from '../commandLine.ts';
 
 /** A directory and a bucket with one backup each, cataloged, and the configuration that names them all. */
@@ -201,6 +204,29 @@ test('extract: every form of every part, byte for byte, never over something tha
     (await readdir(home)).filter((name) => name.includes('partial') || name === 'x'),
     [],
   );
+});
+
+test('extract of a tree tells the attributes that could not be set, and is degraded', { skip: noMounts }, async (t) => {
+  const { home, keys, local, copies } = await installation(t);
+  const scope = lastFirst(t);
+  const [tree, into] = [await temporaryDirectory(scope), await temporaryDirectory(scope)];
+  python(tree, `import os\nopen('file', 'w').close()\nos.setxattr('file', 'user.kept', b'1')`);
+  const { archive } = await archiveTree(treeConfiguration(tree), { tar: await requiredTar() });
+  const part: PlainPart = { part: 'media', format: 'tar', ...(await archiveDirectory(tree)), bytes: archive };
+  const { id } = await storeBackup([local], keys, [part], { id: '20261122T020000Z-zzzzzz' });
+  const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
+  const extract = (output: string) =>
+    holdfast('recover', 'extract', id, ...key, '--part', 'media', '--as', 'files', '-o', output);
+  const whole = await extract(join(home, 'whole'));
+  assert.equal(whole.exitCode, 0, whole.stderr);
+  // Nobody has compared what stands there.
+  assert.doesNotMatch(whole.stdout, /, verified/);
+  // A file system without any extended attributes.
+  execFileSync('mount', ['-t', 'ramfs', 'ramfs', into]);
+  scope.after(async () => void execFileSync('umount', ['-l', into]));
+  const degraded = await extract(join(into, 'media'));
+  assert.equal(degraded.exitCode, 3, degraded.stderr);
+  assert.match(degraded.stderr, /warning: 1 attribute .*could not be set here: file: user\.kept\. .*--as tar/);
 });
 
 test('[16] extract passes over a bad copy and says so; with no good one it leaves nothing', async (t) => {
