@@ -88,11 +88,19 @@ test('[7] an owner that revoked rights of his own gets everything back, and has 
     union all select nspname, nspacl::text from pg_namespace where oid > 16383 or nspname = 'public'
     union all select attname, attacl::text from pg_attribute where attacl is not null and attrelid > 16383
     union all select 'default', defaclacl::text from pg_default_acl order by 1`;
+  const [finding, ...others] = await findingsOf(backup, { server });
+  assert.match(finding?.message ?? '', /took that right from themselves on app, app\.archive_id_seq$/);
+  assert.deepEqual([finding?.severity, others], ['failure', []]);
+  await runSql(source, finding?.advice.replace(/; or .*/, '') ?? '');
   for (const scope of [{}, { tables: ['app.shared'] }, { noOwner: true }]) {
     const target = await newTarget(context);
     assert.deepEqual(await findingsOf(backup, { server, ...scope }), []);
     await restore(backup, target, { server, ...scope });
-    const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory, ...scope });
+    const { differences } = await reconcile({
+      database: { ...role, name: target.name },
+      expected: backup.inventory,
+      ...scope,
+    });
     assert.deepEqual(differences, []);
     assert.deepEqual(await runSql(target, `select obj_description('app'::regnamespace) as comment`), [
       { comment: 'The application.' },
