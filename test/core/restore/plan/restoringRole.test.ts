@@ -35,7 +35,7 @@ test('[7] who owns something where he may create by a grant only, or not at all,
   const [keeper, app] = [`keeper_${source.name}`, `"the app.of ${source.name}"`];
   await runSql(
     source,
-    `create role ${keeper}; create role ${app}; grant ${keeper}, ${app} to ${role.user};
+    `create role ${keeper}; create role ${app}; grant ${keeper}, ${app}, pg_read_all_data to ${role.user};
      alter database ${source.name} owner to ${keeper}; alter schema public owner to ${keeper};
      grant create on schema public to ${app}; create table public.granted (id serial primary key); alter table public.granted owner to ${app};
      create schema "odd.one"; alter schema "odd.one" owner to ${keeper};
