@@ -274,7 +274,7 @@ test('extract says what to give in the place of latest', async (t) => {
   }
 });
 
-test('extract into a full device ends with one error and what to do about it', async (t) => {
+test('extract and restore into a full device end with one error and what to do about it', async (t) => {
   const { home, config, copies, manifest } = await installation(t);
   const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
   for (const args of [
@@ -288,6 +288,15 @@ test('extract into a full device ends with one error and what to do about it', a
     assert.equal(stderr.match(/ENOSPC/g)?.length, 1, stderr);
     assert.doesNotMatch(stderr, /\n\s+at |verified/);
   }
+  const into = ['--into', `media=${join(home, 'restored')}`];
+  const restored = await holdfastInto('/dev/full', ['recover', 'restore', manifest.id, ...key, ...into, '--json']);
+  assert.equal(restored.code, 1, restored.stderr);
+  assert.match(
+    restored.stderr,
+    /error: The answer could not be written.*ENOSPC.*\n.*what the command itself did is done/,
+  );
+  // It is only the answer that was lost.
+  assert.deepEqual(await readdir(join(home, 'restored')), ['photo.jpg']);
 });
 
 test('extract finds a backup on the backends when the catalog is gone', async (t) => {
