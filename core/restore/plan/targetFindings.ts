@@ -1,10 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
-import type { Inventory } from '../../postgres/inventorySchema.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { isNamed } from '../reconcile/compareInventories.ts';
 import { failure, warning } from './finding.ts';
+import { ownersIn, shownOwner } from './ownersIn.ts';
 import { createRolesSql } from '../database/sourceRoles.ts';
 import { isLeftOver } from '../database/targetDatabase.ts';
 import type { PreflightTargetOptions } from '../run.ts';
@@ -131,22 +131,17 @@ export async function roleFindings(
         severity: noOwner ? 'warning' : 'failure',
       });
   }
-  const foreign = ownersIn(inventory).filter((name) => rows.some((each) => each.name === name && !each.member));
-  if (!noOwner && foreign.length > 0)
+  const foreign = ownersIn(inventory).filter(({ name }) => rows.some((each) => each.name === name && !each.member));
+  if (!noOwner && foreign.length > 0) {
+    const roles = foreign.map(({ name }) => quoteIdentifier(name)).join(', ');
     findings.push(
       failure(
-        `role ${role.name} cannot give what it restores to ${cutList(foreign.map(quoteIdentifier))}`,
-        `Restore as a superuser, grant it those roles, or leave owners out.`,
+        `role ${role.name} cannot give what it restores to ${cutList(foreign.map(shownOwner))}`,
+        `GRANT ${roles} TO ${quoteIdentifier(role.name)}; or restore as a superuser, or leave owners out.`,
       ),
     );
+  }
   return { findings, createRoles };
-}
-
-/** Without the role that every database's own owner is a member of. */
-function ownersIn({ database, objects }: Inventory): string[] {
-  const owners = new Set([database.owner, ...objects.flatMap(({ owner }) => owner ?? [])]);
-  owners.delete('pg_database_owner');
-  return [...owners].toSorted();
 }
 
 interface ExtensionRow {

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import type { DatabaseAccess } from '../../../../core/postgres/access.ts';
+import type { RestoreScope } from '../../../../core/restore/run.ts';
+import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
+import { createDatabase } from '../../../support/servers.ts';
+import { createRole, runSql } from '../../postgres/support.ts';
+import { backUp, findingsOf, newTarget, restore, type StoredDatabase } from '../support.ts';
+
+/** Restores by a role that is no superuser and a member of the role that owns everything. */
+
+/** A database that belongs to the role `owner`, which another one that may create databases is a member of. */
+async function ownedByGroup(context: TestContext, sql: (owner: string, restorer: string) => string) {
+  const source = await createDatabase(context);
+  const owner = `own_${source.name}`;
+  const login = await createRole(source, 'createdb');
+  await runSql(
+    source,
+    `create role ${owner}; grant ${owner} to ${login.user};
+     alter database ${source.name} owner to ${owner}; alter schema public owner to ${owner}`,
+  );
+  await runSql(source, sql(owner, login.user));
+  return { source, owner, restorer: { ...login, name: 'postgres' } };
+}
+
+/** What the restored database differs in, as the role sees it that restored. */
+async function restoredBy(
+  context: TestContext,
+  backup: StoredDatabase,
+  restorer: DatabaseAccess,
+  scope: RestoreScope = {},
+) {
+  const target = await newTarget(context);
+  await restore(backup, target, { server: restorer, ...scope });
+  return reconcile({ database: { ...restorer, name: target.name }, expected: backup.inventory, ...scope });
+}
+
+test('[7] a range type with the functions that PostgreSQL makes for it comes back to its owner', async (context) => {
+  const { source, restorer } = await ownedByGroup(
+    context,
+    (name) =>
+      `set role ${name}; create schema "my app"; create type "my app"."Range" as range (subtype = float8, multirange_type_name = "my app".many);
+       create type short as range (subtype = int2); create table t (v "my app"."Range"); insert into t values ('[1,2)')`,
+  );
+  const backup = await backUp(context, source);
+  assert.deepEqual(await findingsOf(backup, { server: restorer }), []);
+  assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
+  // A function of a superuser's own is not one of these, though it has a type's name.
+  await runSql(
+    source,
+    `create function public.short(int) returns int language sql as 'select $1'; create function public.short(text, text) returns int language sql as 'select 1'`,
+  );
+  const [finding, ...others] = await findingsOf(await backUp(context, source), { server: restorer });
+  assert.deepEqual(others, []);
+  assert.match(
+    finding?.message ?? '',
+    /cannot give what it restores to "postgres" \(function public\.short\(integer\)\)$/,
+  );
+  assert.match(finding?.advice ?? '', new RegExp(`GRANT "postgres" TO "${restorer.user}";`));
+});
