@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { DatabaseAccess } from '../../../../core/postgres/access.ts';
+import { databaseProperties } from '../../../../core/restore/database/databaseProperties.ts';
 import type { RestoreScope } from '../../../../core/restore/run.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
 import { createDatabase } from '../../../support/servers.ts';
 import { createRole, runSql } from '../../postgres/support.ts';
-import { backUp, findingsOf, newTarget, restore, type StoredDatabase } from '../support.ts';
+import { backUp, findingsOf, newTarget, onServer, restore, type StoredDatabase } from '../support.ts';
 
 /** Restores by a role that is no superuser and a member of the role that owns everything. */
 
@@ -57,4 +58,19 @@ test('[7] a range type with the functions that PostgreSQL makes for it comes bac
     /cannot give what it restores to "postgres" \(function public\.short\(integer\)\)$/,
   );
   assert.match(finding?.advice ?? '', new RegExp(`GRANT "postgres" TO "${restorer.user}";`));
+});
+
+test('[7] an owner who took privileges on his database from himself has no more of them afterwards', async (context) => {
+  const { source, owner, restorer } = await ownedByGroup(context, () => 'create table t (v int)');
+  await runSql(source, `alter table t owner to ${owner}; revoke all on database ${source.name} from ${owner}`);
+  const backup = await backUp(context, source);
+  assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
+  await onServer(`grant temporary on database ${source.name} to ${owner}`);
+  const partly = await backUp(context, source);
+  assert.deepEqual((await restoredBy(context, partly, restorer)).differences, []);
+  // Backups of earlier releases revoke what everybody may by default, and nothing of the owner's.
+  const own = /^REVOKE ALL ON DATABASE .* FROM "own_\w+";\n/m;
+  assert.match(backup.globals, own);
+  const earlier = databaseProperties(backup.globals.replace(own, ''), 'other', {});
+  assert.ok(earlier.others.includes(`REVOKE ALL ON DATABASE "other" FROM "${owner}"`), earlier.others.join('\n'));
 });
