@@ -1,4 +1,3 @@
-import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Inventory, InventoryObject } from '../../postgres/inventorySchema.ts';
 
 export interface Owner {
@@ -20,10 +19,6 @@ export function ownersIn({ database, objects }: Pick<Inventory, 'database' | 'ob
   }
   owners.delete('pg_database_owner');
   return [...owners].map(([name, example]) => ({ name, example })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-export function shownOwner({ name, example }: Owner): string {
-  return `${quoteIdentifier(name)} (${example})`;
 }
 
 const OF_TWO_BOUNDS = /^(.*)\((.*),\2(,pg_catalog\.text)?\)$/s;

@@ -30,7 +30,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
   try {
     const facts = await readServer(client);
     const role = await readRole(client);
-    const roles = await roleFindings(client, role, options);
+    const roles = await roleFindings(client, role, facts.major, options);
     const { findings: space, ...bytes } = await spaceFindings(client, options);
     const name = nameFinding(options);
     const findings = [

@@ -4,7 +4,8 @@ import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { isNamed } from '../reconcile/compareInventories.ts';
 import { failure, warning } from './finding.ts';
-import { ownersIn, shownOwner } from './ownersIn.ts';
+import { ownerLacks } from './ownerFindings.ts';
+import { ownersIn } from './ownersIn.ts';
 import { createRolesSql } from '../database/sourceRoles.ts';
 import { isLeftOver } from '../database/targetDatabase.ts';
 import type { PreflightTargetOptions } from '../run.ts';
@@ -16,6 +17,8 @@ export interface RoleOnServer {
   readonly superuser: boolean;
   readonly createDatabase: boolean;
   readonly createRole: boolean;
+  /** Whether it may by itself what the roles may that it is a member of; from 16 on, only what a new membership begins with. */
+  readonly inherits: boolean;
 }
 
 /** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
@@ -85,14 +88,15 @@ export function versionFindings(
 
 export async function readRole(client: pg.Client): Promise<RoleOnServer> {
   const { rows } = await client.query<RoleOnServer>(
-    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase", rolcreaterole as "createRole" from pg_roles where rolname = current_user`,
+    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase", rolcreaterole as "createRole", rolinherit as inherits from pg_roles where rolname = current_user`,
   );
-  return rows[0] ?? { name: '', superuser: false, createDatabase: false, createRole: false };
+  return rows[0] ?? { name: '', superuser: false, createDatabase: false, createRole: false, inherits: true };
 }
 
 export async function roleFindings(
   client: pg.Client,
   role: RoleOnServer,
+  serverMajor: number,
   { description, noOwner = false, createRoles: willBeMade = false }: PreflightTargetOptions,
 ): Promise<{ findings: Finding[]; createRoles: string[] }> {
   const findings: Finding[] = [];
@@ -101,10 +105,7 @@ export async function roleFindings(
       failure(`role ${role.name} may not create databases`, `ALTER ROLE ${quoteIdentifier(role.name)} CREATEDB;`),
     );
   const { inventory, globals } = description;
-  const { rows } = await client.query<{ name: string; member: boolean }>(
-    // To give an object away takes SET on its new owner from 16 on, where a membership can come without.
-    `select rolname as name, pg_has_role(oid, case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) as member from pg_roles`,
-  );
+  const { rows } = await client.query<{ name: string }>('select rolname as name from pg_roles');
   const present = rows.map(({ name }) => name);
   const lacking = inventory.roles.filter(({ name }) => !present.includes(name));
   const missing = lacking.map(({ name }) => name);
@@ -131,15 +132,13 @@ export async function roleFindings(
         severity: noOwner ? 'warning' : 'failure',
       });
   }
-  const foreign = ownersIn(inventory).filter(({ name }) => rows.some((each) => each.name === name && !each.member));
-  if (!noOwner && foreign.length > 0) {
-    const roles = foreign.map(({ name }) => quoteIdentifier(name)).join(', ');
-    findings.push(
-      failure(
-        `role ${role.name} cannot give what it restores to ${cutList(foreign.map(shownOwner))}`,
-        `GRANT ${roles} TO ${quoteIdentifier(role.name)}; or restore as a superuser, or leave owners out.`,
-      ),
-    );
+  if (!noOwner) {
+    const toBeMade = willBeMade ? missing : [];
+    for (const { message, advice } of await ownerLacks(client, role, serverMajor, {
+      owners: ownersIn(inventory),
+      toBeMade,
+    }))
+      findings.push(failure(message, `${advice} or restore as a superuser, or leave owners out.`));
   }
   return { findings, createRoles };
 }

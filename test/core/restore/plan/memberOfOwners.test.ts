@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { DatabaseAccess } from '../../../../core/postgres/access.ts';
+import { createRoles } from '../../../../core/restore/database/createRoles.ts';
 import { databaseProperties } from '../../../../core/restore/database/databaseProperties.ts';
 import type { RestoreScope } from '../../../../core/restore/run.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
 import { createDatabase } from '../../../support/servers.ts';
 import { createRole, runSql } from '../../postgres/support.ts';
-import { backUp, findingsOf, newTarget, onServer, restore, type StoredDatabase } from '../support.ts';
+import { backUp, findingsOf, newTarget, onServer, restore, serverMajor, type StoredDatabase } from '../support.ts';
 
 /** Restores by a role that is no superuser and a member of the role that owns everything. */
 
@@ -57,7 +58,7 @@ test('[7] a range type with the functions that PostgreSQL makes for it comes bac
     finding?.message ?? '',
     /cannot give what it restores to "postgres" \(function public\.short\(integer\)\)$/,
   );
-  assert.match(finding?.advice ?? '', new RegExp(`GRANT "postgres" TO "${restorer.user}";`));
+  assert.match(finding?.advice ?? '', new RegExp(`GRANT "postgres" TO "${restorer.user}"`));
 });
 
 test('[7] an owner who took privileges on his database from himself has no more of them afterwards', async (context) => {
@@ -73,4 +74,54 @@ test('[7] an owner who took privileges on his database from himself has no more 
   assert.match(backup.globals, own);
   const earlier = databaseProperties(backup.globals.replace(own, ''), 'other', {});
   assert.ok(earlier.others.includes(`REVOKE ALL ON DATABASE "other" FROM "${owner}"`), earlier.others.join('\n'));
+});
+
+test('[7] [26] a restoring role that does not inherit what the owners may is told so before, with what mends it', async (context) => {
+  const { source, owner, restorer } = await ownedByGroup(
+    context,
+    (name) => `set role ${name}; create table t (v int primary key); insert into t values (1)`,
+  );
+  const backup = await backUp(context, source);
+  const major = await serverMajor();
+  await onServer(
+    major >= 16 ? `grant ${owner} to ${restorer.user} with inherit false` : `alter role ${restorer.user} noinherit`,
+  );
+  const [finding, ...others] = await findingsOf(backup, { server: restorer });
+  assert.deepEqual([finding?.severity, others], ['failure', []]);
+  assert.match(finding?.message ?? '', new RegExp(`does not inherit .*: "${owner}" \\(database ${source.name}\\)$`));
+  await assert.rejects(restoredBy(context, backup, restorer), { type: 'RestoreFailed' });
+  const advice = finding?.advice.replace(/ or .*/s, '') ?? '';
+  assert.equal(
+    advice,
+    major >= 16
+      ? `GRANT "${owner}" TO "${restorer.user}" WITH INHERIT TRUE, SET TRUE;`
+      : `ALTER ROLE "${restorer.user}" INHERIT;`,
+  );
+  await onServer(advice);
+  assert.deepEqual(await findingsOf(backup, { server: restorer }), []);
+  assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
+});
+
+test('[26] a restoring role that makes the missing owners itself has to inherit what they may', async (context) => {
+  const { source, owner, restorer } = await ownedByGroup(
+    context,
+    (name) => `create table t (v int); alter table t owner to ${name}`,
+  );
+  const backup = await backUp(context, source);
+  await runSql(source, `reassign owned by ${owner} to postgres; alter database ${source.name} owner to postgres`);
+  await onServer(`drop role ${owner}; alter role ${restorer.user} createrole noinherit`);
+  const failures = async () =>
+    (await findingsOf(backup, { server: restorer, createRoles: true })).filter(
+      ({ severity }) => severity === 'failure',
+    );
+  if ((await serverMajor()) < 16) {
+    const [finding, ...others] = await failures();
+    assert.deepEqual(others, []);
+    assert.match(finding?.message ?? '', new RegExp(`does not inherit .*"${owner}"`));
+    await onServer(finding?.advice.replace(/ or .*/s, '') ?? '');
+  }
+  assert.deepEqual(await failures(), []);
+  await createRoles(restorer, backup);
+  const { equal } = await restoredBy(context, backup, restorer);
+  assert.equal(equal, true);
 });
