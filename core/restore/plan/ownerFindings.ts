@@ -60,6 +60,25 @@ export async function ownerLacks(
   ];
 }
 
+/** Of the roles whose default privileges are set: who sets them has to be allowed what they are from 16 on, a member before. */
+export async function giverLacks(
+  client: pg.Client,
+  role: RoleOnServer,
+  serverMajor: number,
+  givers: readonly string[],
+): Promise<Lack[]> {
+  const lacking = (await readMemberships(client, givers))
+    .filter(({ member, inherits }) => !(serverMajor >= 16 ? inherits : member))
+    .map(({ name }) => name);
+  if (lacking.length === 0) return [];
+  return [
+    {
+      message: `role ${role.name} may not make the default privileges of ${cutList(lacking.map(quoteIdentifier))}`,
+      advice: inheritingSql(role, serverMajor, lacking),
+    },
+  ];
+}
+
 /** Those of these roles that are there and whose rights the role does not have by itself. */
 export async function notInherited(client: pg.Client, roles: readonly string[]): Promise<string[]> {
   return (await readMemberships(client, roles)).filter(({ inherits }) => !inherits).map(({ name }) => name);

@@ -21,6 +21,18 @@ export function ownersIn({ database, objects }: Pick<Inventory, 'database' | 'ob
   return [...owners].map(([name, example]) => ({ name, example })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+const OF_ROLE = /^for role ("(?:[^"]|"")+"|[^" ]+) /;
+
+/** The roles whose default privileges a restore sets. */
+export function defaultPrivilegesOf({ objects }: Pick<Inventory, 'objects'>): string[] {
+  const roles = objects.flatMap(({ kind, identity }) => (kind === 'default acl' && OF_ROLE.exec(identity)?.[1]) || []);
+  return [...new Set(roles.map(unquoted))];
+}
+
+function unquoted(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+}
+
 const OF_TWO_BOUNDS = /^(.*)\((.*),\2(,pg_catalog\.text)?\)$/s;
 
 /**

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { connect, endSession, queryError } from '../../postgres/access.ts';
 import type { Finding } from '../../postgres/finding.ts';
+import type { Inventory } from '../../postgres/inventorySchema.ts';
 import { readServer } from '../../postgres/server.ts';
 import { fillFindings } from './fillFindings.ts';
 import { libraryFindings } from './libraryFindings.ts';
@@ -42,7 +43,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
       ...(await rightsFindings(client, role, facts.major, options)),
       ...(await fillFindings(client, role, options)),
       ...(await databaseLocaleFindings(client, description.inventory)),
-      ...(await tablespaceFindings(client, [description.inventory.database.tablespace])),
+      ...(await tablespaceFindings(client, role, tablespaceOfDatabase(description.inventory))),
       ...(await contentFindings(client, role, options)),
       ...space,
     ];
@@ -60,6 +61,11 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
   }
 }
 
+/** To make a database in the server's default one, none is named. */
+function tablespaceOfDatabase({ database: { tablespace } }: Inventory): string[] {
+  return tablespace === 'pg_default' ? [] : [tablespace];
+}
+
 /** What is in the database and cannot be made on this server. Of single tables, which need little of it, no refusal. */
 async function contentFindings(
   client: pg.Client,
@@ -70,7 +76,7 @@ async function contentFindings(
   const tablespaces = inventory.tablespaces.filter((name) => name !== inventory.database.tablespace);
   const findings = [
     ...(await extensionFindings(client, role, description)),
-    ...(await tablespaceFindings(client, tablespaces)),
+    ...(await tablespaceFindings(client, role, tablespaces)),
     ...(await needFindings(client, inventory)),
     ...(await libraryFindings(server, role, inventory, signal)),
   ];

@@ -4,8 +4,8 @@ import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { isNamed } from '../reconcile/compareInventories.ts';
 import { failure, warning } from './finding.ts';
-import { ownerLacks } from './ownerFindings.ts';
-import { ownersIn } from './ownersIn.ts';
+import { giverLacks, ownerLacks } from './ownerFindings.ts';
+import { defaultPrivilegesOf, ownersIn } from './ownersIn.ts';
 import { createRolesSql } from '../database/sourceRoles.ts';
 import { isLeftOver } from '../database/targetDatabase.ts';
 import type { PreflightTargetOptions } from '../run.ts';
@@ -97,7 +97,13 @@ export async function roleFindings(
   client: pg.Client,
   role: RoleOnServer,
   serverMajor: number,
-  { description, noOwner = false, createRoles: willBeMade = false }: PreflightTargetOptions,
+  {
+    description,
+    noOwner = false,
+    noPrivileges = false,
+    tables,
+    createRoles: willBeMade = false,
+  }: PreflightTargetOptions,
 ): Promise<{ findings: Finding[]; createRoles: string[] }> {
   const findings: Finding[] = [];
   if (!role.superuser && !role.createDatabase)
@@ -139,6 +145,14 @@ export async function roleFindings(
       toBeMade,
     }))
       findings.push(failure(message, `${advice} or restore as a superuser, or leave owners out.`));
+  }
+  if (!noPrivileges && tables === undefined) {
+    const told = noOwner ? [] : ownersIn(inventory).map(({ name }) => name);
+    const givers = defaultPrivilegesOf(inventory).filter((name) => !told.includes(name));
+    for (const { message, advice } of await giverLacks(client, role, serverMajor, givers))
+      findings.push(
+        failure(message, `${advice} or restore as a superuser, or leave privileges out (--no-privileges).`),
+      );
   }
   return { findings, createRoles };
 }
@@ -189,13 +203,27 @@ export async function extensionFindings(
   });
 }
 
-export async function tablespaceFindings(client: pg.Client, needed: readonly string[]): Promise<Finding[]> {
-  const { rows } = await client.query<{ name: string }>('select spcname as name from pg_tablespace');
-  return needed
-    .filter((name) => !rows.some((row) => row.name === name))
-    .map((name) =>
-      failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`),
-    );
+/** Without a privilege a role may make things in a database's own tablespace only, and no database but in the server's default. */
+export async function tablespaceFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  needed: readonly string[],
+): Promise<Finding[]> {
+  const { rows } = await client.query<{ name: string; allowed: boolean }>(
+    `select spcname as name, has_tablespace_privilege(oid, 'create') as allowed from pg_tablespace`,
+  );
+  return needed.flatMap((name) => {
+    const found = rows.find((row) => row.name === name);
+    if (found?.allowed) return [];
+    if (found === undefined)
+      return [failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`)];
+    return [
+      failure(
+        `role ${role.name} may make nothing in tablespace ${name}`,
+        `GRANT CREATE ON TABLESPACE ${quoteIdentifier(name)} TO ${quoteIdentifier(role.name)};`,
+      ),
+    ];
+  });
 }
 
 /** Beside the database itself there is the log of its writing, which the server recycles. */

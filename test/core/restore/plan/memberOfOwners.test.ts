@@ -4,9 +4,10 @@ import type { DatabaseAccess } from '../../../../core/postgres/access.ts';
 import { createRoles } from '../../../../core/restore/database/createRoles.ts';
 import { databaseProperties } from '../../../../core/restore/database/databaseProperties.ts';
 import type { RestoreScope } from '../../../../core/restore/run.ts';
+import type { Finding } from '../../../../core/postgres/finding.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
 import { createDatabase } from '../../../support/servers.ts';
-import { createRole, runSql } from '../../postgres/support.ts';
+import { createRole, openSession, runSql } from '../../postgres/support.ts';
 import { backUp, findingsOf, newTarget, onServer, restore, serverMajor, type StoredDatabase } from '../support.ts';
 
 /** Restores by a role that is no superuser and a member of the role that owns everything. */
@@ -125,3 +126,56 @@ test('[26] a restoring role that makes the missing owners itself has to inherit 
   const { equal } = await restoredBy(context, backup, restorer);
   assert.equal(equal, true);
 });
+
+test('[7] [26] default privileges of a role that owns nothing are told before a restore that may not make them', async (context) => {
+  const { source, restorer } = await ownedByGroup(
+    context,
+    (name) => `set role ${name}; create schema app; reset role; create role "deployer of ${name}";
+      alter default privileges for role "deployer of ${name}" grant select on tables to ${name};
+      alter default privileges for role "deployer of ${name}" in schema app grant select on tables to ${name}; create table t (v int); alter table t owner to ${name}`,
+  );
+  const backup = await backUp(context, source);
+  for (const scope of [{}, { noOwner: true }]) {
+    const [finding, ...others] = await findingsOf(backup, { server: restorer, ...scope });
+    assert.deepEqual([finding?.severity, others], ['failure', []]);
+    assert.match(finding?.message ?? '', /may not make the default privileges of "deployer of own_\w+"$/);
+    assert.match(finding?.advice ?? '', /^GRANT "deployer of own_\w+" TO "reader_\w+"/);
+    await assert.rejects(restoredBy(context, backup, restorer, scope), { type: 'RestoreFailed' });
+  }
+  for (const scope of [{ noPrivileges: true }, { tables: ['t'] }]) {
+    assert.deepEqual(await findingsOf(backup, { server: restorer, ...scope }), []);
+    assert.equal((await restoredBy(context, backup, restorer, scope)).equal, true);
+  }
+  const [finding] = await findingsOf(backup, { server: restorer });
+  await onServer(finding?.advice.replace(/ or .*/s, '') ?? '');
+  assert.deepEqual(await findingsOf(backup, { server: restorer }), []);
+  assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
+});
+
+test('[7] [26] a tablespace that the restoring role may make nothing in is named with the grant for it', async (context) => {
+  const { source, restorer } = await ownedByGroup(context, () => '');
+  const space = `space_${source.name}`;
+  const session = await openSession(context, source);
+  await session.query('set allow_in_place_tablespaces = on');
+  await session.query(`create tablespace ${space} location ''`);
+  context.after(() => onServer(`drop tablespace ${space}`));
+  await runSql(source, `create table t (v int) tablespace ${space}`);
+  const backup = await backUp(context, source);
+  await runSql(source, 'drop table t');
+  const [finding, ...others] = (await findingsOf(backup, { server: restorer, noOwner: true })).filter(
+    isAboutTablespace,
+  );
+  assert.deepEqual([finding?.severity, others], ['failure', []]);
+  const [some] = (await findingsOf(backup, { server: restorer, noOwner: true, tables: ['t'] })).filter(
+    isAboutTablespace,
+  );
+  assert.equal(some?.severity, 'warning');
+  await assert.rejects(restoredBy(context, backup, restorer, { noOwner: true }), /permission denied for tablespace/);
+  assert.equal(finding?.advice, `GRANT CREATE ON TABLESPACE "${space}" TO "${restorer.user}";`);
+  await onServer(finding.advice);
+  assert.deepEqual(await findingsOf(backup, { server: restorer, noOwner: true }), []);
+});
+
+function isAboutTablespace({ message }: Finding): boolean {
+  return /may make nothing in tablespace/.test(message);
+}
