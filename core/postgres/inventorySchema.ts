@@ -120,6 +120,8 @@ const serverNeeds = z.strictObject({
   ),
   /** Who granted privileges on what belongs to others, and on what. Absent in inventories of earlier releases. */
   grantors: z.array(z.strictObject({ grantor: z.string(), objects: z.array(z.string()) })).optional(),
+  /** Tables whose row-level security holds for their owner too. Absent in inventories of earlier releases. */
+  forcedSecurity: z.array(z.strictObject({ schema: z.string(), name: z.string() })).optional(),
   /**
    * Materialized views that hold rows, the tables with row-level security that they read, as which role, whose these tables
    * are, and whether it holds for their owner too. Absent in inventories of earlier releases.

@@ -1,12 +1,23 @@
+import type pg from 'pg';
 import type { DatabaseAccess } from '../../postgres/access.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import { inSession } from '../../postgres/inSession.ts';
+import { readForcedSecurity } from '../../postgres/restorerNeeds.ts';
 import { readServer } from '../../postgres/server.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { warning } from './finding.ts';
 import { inheritingSql, notInherited, ownerLacks } from './ownerFindings.ts';
 import type { Owner } from './ownersIn.ts';
-import { readRole } from './targetFindings.ts';
+import type { TableName } from '../reconcile/compareInventories.ts';
+import { forcedSecurityLacks } from './rightsFindings.ts';
+import { readRole } from './roleOnServer.ts';
+
+/** What of a database its restores depend on. */
+export interface DatabaseToRestore {
+  /** Unset where everything is to belong to the role. */
+  readonly owners?: readonly Owner[] | undefined;
+  readonly forcedSecurity: readonly TableName[];
+}
 
 export interface RestoreRole {
   readonly role: string;
@@ -17,13 +28,12 @@ export interface RestoreRole {
 }
 
 /**
- * Looks whether a role may restore on a server what belongs to these owners, without a backup to restore. `server`: a
- * maintenance connection. `owners`: from `readOwners`; unset where everything is to belong to the role. Rejects with
- * `SourceUnreachable` or `SourceRefused`.
+ * Looks whether a role may restore on a server what belongs to a database's owners, without a backup to restore. `server`: a
+ * maintenance connection. `database`: from `readDatabaseToRestore`. Rejects with `SourceUnreachable` or `SourceRefused`.
  */
 export async function inspectRestoreRole(
   server: DatabaseAccess,
-  owners: readonly Owner[] | undefined,
+  { owners, forcedSecurity }: DatabaseToRestore,
   signal?: AbortSignal,
 ): Promise<RestoreRole> {
   return inSession(server, 'looking at the role that restores', signal, async (client) => {
@@ -38,6 +48,8 @@ export async function inspectRestoreRole(
       findings.push(warning(`role ${name} may not create databases`, `ALTER ROLE ${role} CREATEDB;`));
     for (const { message, advice } of await ownerLacks(client, restorer, major, { owners: owners ?? [] }))
       findings.push(warning(message, `${advice} or restore as a superuser, or with --no-owner.`));
+    for (const { message, advice } of forcedSecurityLacks(restorer, forcedSecurity))
+      findings.push(warning(message, advice));
     if (owners !== undefined && (await notInherited(client, [ENDS_SESSIONS])).length > 0)
       findings.push(
         warning(
@@ -51,11 +63,20 @@ export async function inspectRestoreRole(
 
 const ENDS_SESSIONS = 'pg_signal_backend';
 
-/** Who owns what a dump of this database gives back to its owner. Rejects as `inspectRestoreRole` does. */
-export async function readOwners(database: DatabaseAccess, signal?: AbortSignal): Promise<Owner[]> {
-  return inSession(database, 'reading who owns what', signal, async (client) => {
-    // pg_shdepend leaves out who is pinned, the first superuser; what an extension brings belongs to who creates that.
-    const { rows } = await client.query<Owner>(`
+/** Looks at a database as a dump would take it. Rejects as `inspectRestoreRole` does. */
+export async function readDatabaseToRestore(
+  database: DatabaseAccess,
+  signal?: AbortSignal,
+): Promise<Required<DatabaseToRestore>> {
+  return inSession(database, 'reading who owns what', signal, async (client) => ({
+    owners: await readOwners(client),
+    forcedSecurity: await readForcedSecurity(client),
+  }));
+}
+
+/** Who owns what a dump of this database gives back to its owner. */
+async function readOwners(client: pg.Client): Promise<Owner[]> {
+  const { rows } = await client.query<Owner>(`
       with this as (select oid, datdba from pg_database where datname = current_database()),
       owned(owner, classid, objid) as (
         select datdba, 'pg_database'::regclass::oid, oid from this
@@ -69,6 +90,5 @@ export async function readOwners(database: DatabaseAccess, signal?: AbortSignal)
       select rolname::text as name, concat_ws(' ', i.type, i.identity) as example
         from pg_roles join first on first.owner = pg_roles.oid, pg_identify_object(classid, objid, 0) i
        where rolname <> 'pg_database_owner' order by 1`);
-    return rows;
-  });
+  return rows;
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Owner } from './ownersIn.ts';
-import type { RoleOnServer } from './targetFindings.ts';
+import type { RoleOnServer } from './roleOnServer.ts';
 
 /** What a role lacks, and what mends it. */
 export interface Lack {

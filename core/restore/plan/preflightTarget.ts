@@ -8,17 +8,16 @@ import { libraryFindings } from './libraryFindings.ts';
 import { databaseLocaleFindings, needFindings } from './needFindings.ts';
 import { ownStoreFinding } from './ownStores.ts';
 import type { PreflightTargetOptions, TargetInspection } from '../run.ts';
+import { readRole, type RoleOnServer } from './roleOnServer.ts';
 import { rightsFindings } from './rightsFindings.ts';
 import {
   existenceFinding,
   extensionFindings,
   nameFinding,
-  readRole,
   roleFindings,
   spaceFindings,
   tablespaceFindings,
   versionFindings,
-  type RoleOnServer,
 } from './targetFindings.ts';
 
 /**

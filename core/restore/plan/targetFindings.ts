@@ -8,18 +8,10 @@ import { giverLacks, ownerLacks } from './ownerFindings.ts';
 import { defaultPrivilegesOf, ownersIn } from './ownersIn.ts';
 import { createRolesSql } from '../database/sourceRoles.ts';
 import { isLeftOver } from '../database/targetDatabase.ts';
+import type { RoleOnServer } from './roleOnServer.ts';
 import type { PreflightTargetOptions } from '../run.ts';
 
 /** What a session on the target's server tells about it, question by question. */
-
-export interface RoleOnServer {
-  readonly name: string;
-  readonly superuser: boolean;
-  readonly createDatabase: boolean;
-  readonly createRole: boolean;
-  /** Whether it may by itself what the roles may that it is a member of; from 16 on, only what a new membership begins with. */
-  readonly inherits: boolean;
-}
 
 /** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
 const LONGEST_NAME = 63;
@@ -84,13 +76,6 @@ export function versionFindings(
       ),
     );
   return findings;
-}
-
-export async function readRole(client: pg.Client): Promise<RoleOnServer> {
-  const { rows } = await client.query<RoleOnServer>(
-    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase", rolcreaterole as "createRole", rolinherit as inherits from pg_roles where rolname = current_user`,
-  );
-  return rows[0] ?? { name: '', superuser: false, createDatabase: false, createRole: false, inherits: true };
 }
 
 export async function roleFindings(

@@ -176,6 +176,32 @@ test('[7] [26] a tablespace that the restoring role may make nothing in is named
   assert.deepEqual(await findingsOf(backup, { server: restorer, noOwner: true }), []);
 });
 
+test('[7] [26] tables whose row-level security is forced on the role that compares them are told before, with what mends it', async (context) => {
+  const { source, restorer } = await ownedByGroup(
+    context,
+    (
+      name,
+    ) => `set role ${name}; create table "Orders" (v int primary key); create table items (v int primary key); create table plain (v int);
+      insert into "Orders" values (1); alter table "Orders" enable row level security; alter table "Orders" force row level security;
+      alter table items enable row level security; alter table plain force row level security`,
+  );
+  const backup = await backUp(context, source);
+  for (const scope of [{}, { noOwner: true, noPrivileges: true }, { tables: ['Orders'] }]) {
+    const [finding, ...others] = await findingsOf(backup, { server: restorer, ...scope });
+    assert.deepEqual([finding?.severity, others], ['failure', []]);
+    assert.match(finding?.message ?? '', /cannot compare .*: public\."Orders"$/);
+    assert.equal(finding?.advice, `ALTER ROLE "${restorer.user}" BYPASSRLS;`);
+    await assert.rejects(restoredBy(context, backup, restorer, scope), /row-level security/);
+  }
+  assert.deepEqual(await findingsOf(backup, { server: restorer, tables: ['items', 'plain'] }), []);
+  const uncounted = await backUp(context, source, { dump: { inventory: 'off' } });
+  assert.deepEqual(await findingsOf(uncounted, { server: restorer }), []);
+  assert.equal((await restoredBy(context, uncounted, restorer)).equal, true);
+  await onServer(`alter role ${restorer.user} bypassrls`);
+  assert.deepEqual(await findingsOf(backup, { server: restorer }), []);
+  assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
+});
+
 function isAboutTablespace({ message }: Finding): boolean {
   return /may make nothing in tablespace/.test(message);
 }
