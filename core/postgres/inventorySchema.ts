@@ -76,6 +76,7 @@ const object = z.strictObject({
 const notCarried = z.strictObject({
   kind: z.enum([
     'replication slot',
+    'subscription',
     'subscription state',
     'prepared transaction',
     'rows of foreign table',
