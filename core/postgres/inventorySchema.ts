@@ -124,6 +124,11 @@ const serverNeeds = z.strictObject({
   /** Tables whose row-level security holds for their owner too. Absent in inventories of earlier releases. */
   forcedSecurity: z.array(z.strictObject({ schema: z.string(), name: z.string() })).optional(),
   /**
+   * Schemas, tables and sequences that their own owner may not look into: he took that right from himself. Absent in
+   * inventories of earlier releases.
+   */
+  closedToOwners: z.array(z.string()).optional(),
+  /**
    * Materialized views that hold rows, the tables with row-level security that they read, as which role, whose these tables
    * are, and whether it holds for their owner too. Absent in inventories of earlier releases.
    */

@@ -28,6 +28,7 @@ export async function rightsFindings(
     ...forcedSecurityLacks(role, comparedUnderSecurity(inventory, tables)).map(({ message, advice }) =>
       failure(message, advice),
     ),
+    ...(noPrivileges || noOwner ? [] : await closedFindings(client, role, inventory, tables !== undefined)),
   ];
 }
 
@@ -122,6 +123,24 @@ export function forcedSecurityLacks(role: RoleOnServer, tables: readonly TableNa
       advice: `ALTER ROLE ${quoteIdentifier(role.name)} BYPASSRLS;`,
     },
   ];
+}
+
+/** What is restored is compared with what was dumped by the role that restored it, with the rights of its owners. */
+async function closedFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  { needs }: Inventory,
+  some: boolean,
+): Promise<Finding[]> {
+  const closed = needs?.closedToOwners ?? [];
+  if (closed.length === 0) return [];
+  const { rows } = await client.query<{ reads: boolean }>(`select pg_has_role('pg_read_all_data', 'usage') as reads`);
+  if (rows[0]?.reads) return [];
+  const finding = failure(
+    `role ${role.name} could not look at what it restored: owners took that right from themselves on ${cutList(closed)}`,
+    `GRANT pg_read_all_data TO ${quoteIdentifier(role.name)}; or leave privileges out (--no-privileges).`,
+  );
+  return [some ? { ...finding, severity: 'warning' } : finding];
 }
 
 const NOT_ALLOWED = '42501';
