@@ -3,6 +3,7 @@ import { connect, endSession, queryError } from '../../postgres/access.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
 import { readServer } from '../../postgres/server.ts';
+import { connectFindings } from './connectFindings.ts';
 import { fillFindings } from './fillFindings.ts';
 import { libraryFindings } from './libraryFindings.ts';
 import { databaseLocaleFindings, needFindings } from './needFindings.ts';
@@ -40,6 +41,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
       ...versionFindings(facts, options),
       ...roles.findings,
       ...(await rightsFindings(client, role, facts.major, options)),
+      ...(await connectFindings(client, role, options)),
       ...(await fillFindings(client, role, options)),
       ...(await databaseLocaleFindings(client, description.inventory)),
       ...(await tablespaceFindings(client, role, tablespaceOfDatabase(description.inventory))),

@@ -202,6 +202,25 @@ test('[7] [26] tables whose row-level security is forced on the role that compar
   assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
 });
 
+test('[7] [26] a database that its owner may not connect to is refused to a role that could not look at it either', async (context) => {
+  const { source, owner, restorer } = await ownedByGroup(context, (name) => `create role "app of ${name}"`);
+  await onServer(
+    `revoke connect on database ${source.name} from public; grant connect on database ${source.name} to "app of ${owner}"`,
+  );
+  // Its owner may still.
+  assert.deepEqual(await findingsOf(await backUp(context, source), { server: restorer }), []);
+  await onServer(`revoke connect on database ${source.name} from ${owner}`);
+  const backup = await backUp(context, source);
+  const [finding, ...others] = await findingsOf(backup, { server: restorer });
+  assert.deepEqual([finding?.severity, others], ['failure', []]);
+  assert.match(finding?.message ?? '', /: only "app of own_\w+" may connect to the database$/);
+  await assert.rejects(restoredBy(context, backup, restorer), /permission denied for database/);
+  assert.deepEqual(await findingsOf(backup, { server: restorer, noPrivileges: true }), []);
+  await onServer(finding?.advice.replace(/ or .*/s, '') ?? '');
+  assert.deepEqual(await findingsOf(backup, { server: restorer }), []);
+  assert.deepEqual((await restoredBy(context, backup, restorer)).differences, []);
+});
+
 function isAboutTablespace({ message }: Finding): boolean {
   return /may make nothing in tablespace/.test(message);
 }
