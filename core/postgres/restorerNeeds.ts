@@ -1,19 +1,29 @@
 import type pg from 'pg';
 import type { ServerNeeds } from './inventorySchema.ts';
-import { USER_RELATION, USER_SCHEMA } from './relations.ts';
+import { DUMPED_RELATION, USER_RELATION, USER_SCHEMA } from './relations.ts';
 
 /** What a restore of the database one is connected to asks of the roles that restore and own it. Every role may read it. */
 export async function readRestorerNeeds(
   client: pg.Client,
-): Promise<Required<Pick<ServerNeeds, 'grantors' | 'closedToOwners' | 'securedFills'>>> {
+): Promise<Required<Pick<ServerNeeds, 'grantors' | 'closedToOwners' | 'forcedSecurity' | 'securedFills'>>> {
   const grantors = await client.query<{ grantor: string; objects: string[] }>(GRANTORS);
   const fills = await client.query<NonNullable<ServerNeeds['securedFills']>[number]>(SECURED_FILLS);
   const closed = await client.query<{ object: string }>(CLOSED_TO_OWNERS);
   return {
     grantors: grantors.rows,
     closedToOwners: closed.rows.map(({ object }) => object),
+    forcedSecurity: await readForcedSecurity(client),
     securedFills: fills.rows,
   };
+}
+
+/** Tables that nobody reads whole but superusers and roles with BYPASSRLS. */
+export async function readForcedSecurity(client: pg.Client): Promise<NonNullable<ServerNeeds['forcedSecurity']>> {
+  const { rows } = await client.query<{ schema: string; name: string }>(`
+    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind = 'r' and c.relrowsecurity and c.relforcerowsecurity and ${DUMPED_RELATION}
+     order by n.nspname collate "C", c.relname collate "C"`);
+  return rows;
 }
 
 /** Whoever holds a privilege with grant option may give it on, and stands in it as the one who did. */
