@@ -3,7 +3,7 @@ import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Inventory, InventoryObject, InventoryTable } from '../../postgres/inventorySchema.ts';
 import { bare, majorOf } from './acrossMajors.ts';
 import { compareLists } from './compareLists.ts';
-import { compareSystemPrivileges } from './comparePrivileges.ts';
+import { compareGrantors, compareSystemPrivileges } from './comparePrivileges.ts';
 import type { Difference, RestoreScope } from '../run.ts';
 
 export interface TableName {
@@ -33,7 +33,9 @@ export function compareInventories(
     ...compareTables(expected.tables, found.tables),
     ...compareSequencesPresent(expected, found),
     ...compareObjects(expected, found, scope),
-    ...(scope.noOwner === true || scope.noPrivileges === true ? [] : compareSystemPrivileges(expected, found)),
+    ...(scope.noOwner === true || scope.noPrivileges === true
+      ? []
+      : [...compareSystemPrivileges(expected, found), ...compareGrantors(expected, found)]),
   ]);
 }
 

@@ -37,3 +37,32 @@ function wordsOf(privileges: SystemPrivileges | undefined): string[] {
   if (privileges === undefined) return [];
   return [...privileges.granted, ...privileges.revoked.map((each) => `no ${each}`)];
 }
+
+/**
+ * Who granted privileges, where it was not the owner: who loses his own takes those with him that he granted. Digests of
+ * privileges do not have it. Nothing where an inventory of an earlier release does not tell.
+ */
+export function compareGrantors(expected: Inventory, found: Inventory): Difference[] {
+  if (expected.needs?.grantors === undefined || found.needs?.grantors === undefined) return [];
+  const dumped = grantorsByObject(expected.needs.grantors);
+  const there = grantorsByObject(found.needs.grantors);
+  return [...new Set([...dumped.keys(), ...there.keys()])].flatMap((object): Difference[] => {
+    const [wanted, has] = [dumped.get(object) ?? OWNER_ALONE, there.get(object) ?? OWNER_ALONE];
+    if (wanted === has) return [];
+    return [{ severity: 'difference', kind: 'privileges', object, what: 'grantor', expected: wanted, found: has }];
+  });
+}
+
+const OWNER_ALONE = 'its owner alone';
+
+type Grantors = NonNullable<NonNullable<Inventory['needs']>['grantors']>;
+
+function grantorsByObject(list: Grantors): Map<string, string> {
+  const grantors = new Map<string, string>();
+  for (const { grantor, objects } of list)
+    for (const object of objects.map(bare)) {
+      const others = grantors.get(object);
+      grantors.set(object, others === undefined ? grantor : `${others}, ${grantor}`);
+    }
+  return grantors;
+}

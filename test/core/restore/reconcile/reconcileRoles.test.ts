@@ -146,6 +146,52 @@ test('[7] privileges on what extensions and the server brought are compared, whe
   );
 });
 
+test('[7] privileges that somebody else granted than at the source are a difference', async (context) => {
+  const source = await createDatabase(context);
+  const target = await newTarget(context);
+  const [owner, giver, reader] = ['owner', 'giver', 'reader'].map((each) => `${each}_${source.name}`);
+  await runSql(
+    source,
+    `create role ${owner}; create role ${giver}; create role ${reader};
+     create schema app authorization ${owner}; create table app.t (a int); alter table app.t owner to ${owner};
+     grant usage on schema app to ${giver} with grant option; grant select on app.t to ${giver} with grant option;
+     set role ${giver}; grant select on app.t to ${reader}; reset role; set role ${owner}; grant usage on schema app to ${reader}`,
+  );
+  const backup = await backUp(context, source);
+  await restore(backup, target);
+  const compare = (expected = backup.inventory) => reconcile({ database: accessTo(target), expected });
+  assert.deepEqual((await compare()).differences, []);
+  await runSql(
+    target,
+    `set role ${owner}; revoke usage on schema app from ${reader}; reset role; set role ${giver}; grant usage on schema app to ${reader};
+     revoke select on app.t from ${reader}; reset role; set role ${owner}; grant select on app.t to ${reader}`,
+  );
+  const { differences } = await compare();
+  assert.deepEqual(
+    differences.map(({ severity, kind, object, what, expected, found }) => [
+      severity,
+      kind,
+      object,
+      what,
+      expected,
+      found,
+    ]),
+    [
+      ['difference', 'privileges', 'app.t', 'grantor', giver, 'its owner alone'],
+      ['difference', 'privileges', 'app', 'grantor', 'its owner alone', giver],
+    ],
+  );
+  assert.deepEqual(
+    (await reconcile({ database: accessTo(target), expected: backup.inventory, noOwner: true })).differences,
+    [],
+  );
+  // Inventories of earlier releases do not tell.
+  const { needs, ...earlier } = backup.inventory;
+  assert.ok(needs);
+  assert.deepEqual((await compare({ ...earlier, needs: { ...needs, grantors: undefined } })).differences, []);
+  assert.deepEqual((await compare(earlier)).differences, []);
+});
+
 test('[7] owners of what a restore gives to nobody else are not missed: of extensions and temporary tables', async (context) => {
   const source = await createDatabase(context);
   const target = await newTarget(context);
