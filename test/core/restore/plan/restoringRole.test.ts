@@ -5,7 +5,16 @@ import type { RestoreScope } from '../../../../core/restore/run.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
 import { createDatabase } from '../../../support/servers.ts';
 import { accessTo, createRole, runSql } from '../../postgres/support.ts';
-import { backUp, findingsOf, newTarget, onServer, restore, serverMajor, type StoredDatabase } from '../support.ts';
+import {
+  backUp,
+  databasesLike,
+  findingsOf,
+  newTarget,
+  onServer,
+  restore,
+  serverMajor,
+  type StoredDatabase,
+} from '../support.ts';
 
 /** Restores by roles that are no superusers. */
 
@@ -110,6 +119,36 @@ test('an object that nobody owns is named by its name alone where it cannot be r
     message: /^extension postgres_fdw cannot be restored: permission denied to create extension/,
     advice: /^Restore as a superuser/,
   });
+});
+
+test('[7] privileges that the server only warns it has not restored fail the restore, by their object', async (context) => {
+  for (const [sql, message] of [
+    [
+      'revoke usage on language plpgsql from public',
+      /^privileges on language plpgsql cannot be restored: no privileges could be revoked for "plpgsql"$/,
+    ],
+    [
+      'revoke execute on function pg_sleep(double precision) from public',
+      /^privileges on function pg_catalog\.pg_sleep\(double precision\) cannot be restored: no privileges could be revoked/,
+    ],
+    [
+      'create schema "a b"; create extension pgcrypto schema "a b"; grant execute on function "a b".gen_salt(text) to pg_monitor',
+      /^privileges on function a b\.gen_salt\(text\) cannot be restored: no privileges were granted for "gen_salt"$/,
+    ],
+  ] as const) {
+    const { role, backup } = await ownedBy(context, () => sql);
+    const server = { ...role, name: 'postgres' };
+    const options = { server, noOwner: true };
+    const target = await newTarget(context);
+    await assert.rejects(restore(backup, target, options), {
+      type: 'RestoreFailed',
+      message,
+      advice: 'Restore as a superuser, or leave privileges out (--no-privileges).',
+    });
+    assert.deepEqual(await databasesLike(target.name), []);
+    await restore(backup, target, { ...options, noPrivileges: true });
+    await onServer(`alter database ${target.name} owner to postgres`);
+  }
 });
 
 test('the hint for a role that restores is not about the one that reads', () => {
