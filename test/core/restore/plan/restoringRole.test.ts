@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { queryError, type DatabaseAccess } from '../../../../core/postgres/access.ts';
+import { connect, endSession, queryError, type DatabaseAccess } from '../../../../core/postgres/access.ts';
 import type { RestoreScope } from '../../../../core/restore/run.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
+import { runChecks } from '../../../../core/restore/reconcile/sqlChecks.ts';
 import { createDatabase } from '../../../support/servers.ts';
 import { accessTo, createRole, runSql } from '../../postgres/support.ts';
 import {
@@ -119,6 +120,59 @@ test('an object that nobody owns is named by its name alone where it cannot be r
     message: /^extension postgres_fdw cannot be restored: permission denied to create extension/,
     advice: /^Restore as a superuser/,
   });
+});
+
+test('[7] a restore works as the role that logs in and may write, whatever the database or that role has set', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  const [other, reader] = [`other_${source.name}`, `backs_up_${source.name}`];
+  await runSql(
+    source,
+    `create role ${other}; grant ${other} to ${role.user}; alter database ${source.name} owner to ${role.user};
+     alter schema public owner to ${role.user}; set role ${role.user}; create table t (v int); insert into t values (1);
+     create sequence s; reset role; alter database ${source.name} set role = '${other}'; alter role ${role.user} set default_transaction_read_only = on;
+     create role ${reader} superuser login password 'reads'; alter role ${reader} set role = 'none'`,
+  );
+  const backup = await backUp(context, source, { access: accessTo(source, { user: reader, password: 'reads' }) });
+  const target = await newTarget(context);
+  const server: DatabaseAccess = { ...role, name: 'postgres', restores: true };
+  assert.deepEqual(await findingsOf(backup, { server }), []);
+  await restore(backup, target, { server });
+  const database = { ...server, name: target.name };
+  const result = await reconcile({ database, expected: backup.inventory });
+  assert.deepEqual(result.differences, []);
+  // Whoever reads, and the source's own checks, are who the database says.
+  const reading = await connect({ ...role, name: target.name });
+  const { rows } = await reading.query(`select current_user as it, current_setting('transaction_read_only') as only`);
+  await endSession(reading);
+  assert.deepEqual(rows, [{ it: other, only: 'on' }]);
+  const checks = [
+    { name: 'role', sql: `select current_user = '${other}'` },
+    { name: 'setting', sql: `select current_setting('default_transaction_read_only') = 'on'` },
+  ];
+  assert.deepEqual(
+    (await runChecks(database, checks)).map(({ passed }) => passed),
+    [true, true],
+  );
+  await onServer(`alter database ${target.name} owner to postgres`);
+});
+
+test('[7] a role that restores as another one, because it is set so itself, goes on doing so', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source);
+  const other = `other_${source.name}`;
+  await runSql(
+    source,
+    `create role ${other} createdb; grant ${other} to ${role.user}; alter database ${source.name} owner to ${other};
+     alter schema public owner to ${other}; create table t (v int); alter table t owner to ${other}; alter role ${role.user} set role = '${other}'`,
+  );
+  const backup = await backUp(context, source);
+  const target = await newTarget(context);
+  const server: DatabaseAccess = { ...role, name: 'postgres', restores: true };
+  assert.deepEqual(await findingsOf(backup, { server }), []);
+  await restore(backup, target, { server });
+  const result = await reconcile({ database: { ...server, name: target.name }, expected: backup.inventory });
+  assert.deepEqual(result.differences, []);
 });
 
 test('[7] privileges that the server only warns it has not restored fail the restore, by their object', async (context) => {
