@@ -132,6 +132,11 @@ const serverNeeds = z.strictObject({
   /** Who granted privileges on what belongs to others, and on what. Absent in inventories of earlier releases. */
   grantors: z.array(z.strictObject({ grantor: z.string(), objects: z.array(z.string()) })).optional(),
   /**
+   * Schemas, tables and sequences that their own owner may not look into: he took that right from himself. Absent in
+   * inventories of earlier releases.
+   */
+  closedToOwners: z.array(z.string()).optional(),
+  /**
    * Materialized views that hold rows, the tables with row-level security that they read, as which role, whose these tables
    * are, and whether it holds for their owner too. Absent in inventories of earlier releases.
    */

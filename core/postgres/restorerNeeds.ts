@@ -5,10 +5,15 @@ import { USER_RELATION, USER_SCHEMA } from './relations.ts';
 /** What a restore of the database one is connected to asks of the roles that restore and own it. Every role may read it. */
 export async function readRestorerNeeds(
   client: pg.Client,
-): Promise<Required<Pick<ServerNeeds, 'grantors' | 'securedFills'>>> {
+): Promise<Required<Pick<ServerNeeds, 'grantors' | 'closedToOwners' | 'securedFills'>>> {
   const grantors = await client.query<{ grantor: string; objects: string[] }>(GRANTORS);
   const fills = await client.query<NonNullable<ServerNeeds['securedFills']>[number]>(SECURED_FILLS);
-  return { grantors: grantors.rows, securedFills: fills.rows };
+  const closed = await client.query<{ object: string }>(CLOSED_TO_OWNERS);
+  return {
+    grantors: grantors.rows,
+    closedToOwners: closed.rows.map(({ object }) => object),
+    securedFills: fills.rows,
+  };
 }
 
 /** Whoever holds a privilege with grant option may give it on, and stands in it as the one who did. */
@@ -37,6 +42,15 @@ const GRANTORS = `
                  (pg_identify_object(p.classid, p.objid, 0)).identity collate "C" as object
             from privileges p, aclexplode(p.acl) x where x.grantor <> p.owner) found
    group by grantor order by grantor`;
+
+const CLOSED_TO_OWNERS = `
+  select object from (
+    select (pg_identify_object('pg_namespace'::regclass, n.oid, 0)).identity collate "C" as object from pg_namespace n
+     where ${USER_SCHEMA} and not has_schema_privilege(n.nspowner, n.oid, 'usage')
+    union all
+    select (pg_identify_object('pg_class'::regclass, c.oid, 0)).identity from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p', 'm', 'S') and ${USER_RELATION} and not has_table_privilege(c.relowner, c.oid, 'select')) closed
+   order by object`;
 
 /**
  * What a view reads it reads as its owner, unless it says security_invoker, and a materialized view is filled as its own.

@@ -22,6 +22,7 @@ export async function rightsFindings(
     ...(await parameterFindings(client, role, serverMajor, settings)),
     ...(await roleSettingFindings(client, role, serverMajor, settings)),
     ...(noPrivileges ? [] : grantorFindings(role, inventory, tables !== undefined)),
+    ...(noPrivileges || noOwner ? [] : await closedFindings(client, role, inventory, tables !== undefined)),
   ];
 }
 
@@ -94,6 +95,24 @@ function grantorFindings(role: RoleOnServer, { needs }: Inventory, some: boolean
   const finding = failure(
     `privileges were granted by others than the owner, which only a superuser can restore: by ${named.join('; by ')}`,
     'Restore as a superuser, or leave privileges out (--no-privileges).',
+  );
+  return [some ? { ...finding, severity: 'warning' } : finding];
+}
+
+/** What is restored is compared with what was dumped by the role that restored it, with the rights of its owners. */
+async function closedFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  { needs }: Inventory,
+  some: boolean,
+): Promise<Finding[]> {
+  const closed = needs?.closedToOwners ?? [];
+  if (closed.length === 0) return [];
+  const { rows } = await client.query<{ reads: boolean }>(`select pg_has_role('pg_read_all_data', 'usage') as reads`);
+  if (rows[0]?.reads) return [];
+  const finding = failure(
+    `role ${role.name} could not look at what it restored: owners took that right from themselves on ${cutList(closed)}`,
+    `GRANT pg_read_all_data TO ${quoteIdentifier(role.name)}; or leave privileges out (--no-privileges).`,
   );
   return [some ? { ...finding, severity: 'warning' } : finding];
 }
