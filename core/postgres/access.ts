@@ -13,7 +13,7 @@ export type DatabaseAccess = Omit<DatabaseConfiguration, 'password' | 'sslrootce
   readonly sslrootcert?: string | undefined;
   /** Where the password comes from, or why there is none, and what to do: for hints. Unset: from the configuration. */
   readonly passwordAdvice?: string | undefined;
-  /** True where the role restores: `holdfast doctor` looks at what the reading one lacks. */
+  /** True where the role restores: its sessions are its own and may write. And `holdfast doctor` looks at what the reading one lacks. */
   readonly restores?: true | undefined;
 };
 
@@ -51,6 +51,19 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   // A scan beside the dump must not take the cores the dump runs on.
   max_parallel_workers_per_gather: '0',
 };
+
+/** Of a role that restores besides: what it or the database has set holds for whoever works with what was restored. */
+const RESTORING_SETTINGS: Readonly<Record<string, string>> = { default_transaction_read_only: 'off' };
+
+/**
+ * `ALTER DATABASE ... SET role` puts another role in the place of the one that restores, who may do none of it. What that one
+ * has set for itself on all databases is its own affair.
+ */
+const OWN_ROLE = `
+  select set_config('role', 'none', false)
+   where not exists (
+     select from pg_db_role_setting s join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) setting
+      where s.setdatabase = 0 and r.rolname = session_user and setting like 'role=%')`;
 
 /**
  * Opens a session on the database. Rejects with `SourceUnreachable` where trying again can help, with `SourceRefused`
@@ -93,7 +106,7 @@ async function connectOnce(
   client.on('error', () => undefined);
   try {
     // The driver never settles a connect() that end() has cut short.
-    await Promise.race([client.connect().then(() => applySettings(client)), rejectWhenAborted(signal)]);
+    await Promise.race([client.connect().then(() => applySettings(client, access)), rejectWhenAborted(signal)]);
     return client;
   } catch (error) {
     await endSession(client);
@@ -135,15 +148,17 @@ async function liftTimeout(client: Client): Promise<void> {
 }
 
 /** A database in SQL_ASCII can hold any bytes, and its server refuses to hand out as UTF8 what is none. */
-async function applySettings(client: Client): Promise<void> {
+async function applySettings(client: Client, { restores }: DatabaseAccess): Promise<void> {
   await liftTimeout(client);
-  const names = Object.keys(SESSION_SETTINGS);
+  const settings = restores ? { ...SESSION_SETTINGS, ...RESTORING_SETTINGS } : SESSION_SETTINGS;
+  const names = Object.keys(settings);
   await client.query(
     `select set_config(name, case when name = 'client_encoding' and getdatabaseencoding() = 'SQL_ASCII' then 'SQL_ASCII' else value end, false)
        from unnest($1::text[], $2::text[]) as wanted(setting_name, value)
        join pg_catalog.pg_settings on pg_catalog.lower(name) = setting_name`,
-    [names, names.map((setting) => SESSION_SETTINGS[setting])],
+    [names, Object.values(settings)],
   );
+  if (restores) await client.query(OWN_ROLE);
 }
 
 async function tlsOptions(access: DatabaseAccess): Promise<ConnectionOptions | false> {

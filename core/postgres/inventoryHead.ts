@@ -7,6 +7,7 @@ import { INVENTORY_FORMAT, INVENTORY_VERSION, type Inventory } from './inventory
 import { readNotCarried } from './notCarried.ts';
 import { DUMPED_RELATION } from './relations.ts';
 import { readServerNeeds } from './serverNeeds.ts';
+import { readSystemPrivileges } from './systemPrivileges.ts';
 
 /** All of the inventory but its long lists. */
 export async function readInventoryHead(job: InventoryJob): Promise<Omit<Inventory, 'objects' | 'tables'>> {
@@ -25,6 +26,7 @@ export async function readInventoryHead(job: InventoryJob): Promise<Omit<Invento
     migrationTables: await readTablesNamed(client, MIGRATION_TABLES),
     taskTables: await readTablesNamed(client, TASK_TABLES),
     notCarried: await readNotCarried(client),
+    systemPrivileges: await readSystemPrivileges(client),
     sequences: await readSequences(client),
   };
 }

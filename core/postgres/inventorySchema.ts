@@ -95,6 +95,17 @@ const notCarried = z.strictObject({
   name: z.string(),
 });
 
+/** Privileges on one of the server's own objects or an extension's, as they differ from what it was made with. */
+const systemPrivileges = z.strictObject({
+  kind: z.string(),
+  /** As pg_identify_object() says, e.g. `app.gen_salt(pg_catalog.text)`. */
+  identity: z.string(),
+  /** E.g. `EXECUTE to shop`; `public` is everybody, `(owner)` the object's owner. */
+  granted: z.array(z.string()),
+  /** E.g. `EXECUTE from public`. */
+  revoked: z.array(z.string()),
+});
+
 /** What the server has to have for a dump to be restored, beside extensions, roles and tablespaces. */
 const serverNeeds = z.strictObject({
   /** Of security labels that a dump carries. */
@@ -189,6 +200,8 @@ export const inventorySchema = z.strictObject({
   taskTables: z.array(z.string()).optional(),
   /** What is there and not in any dump. Absent in inventories of earlier releases. */
   notCarried: z.array(notCarried).optional(),
+  /** On what is not among the objects below: the server's own and what extensions brought. Absent in inventories of earlier releases. */
+  systemPrivileges: z.array(systemPrivileges).optional(),
   sequences: z.array(sequence),
   objects: z.array(object),
   tables: z.array(table),
@@ -196,6 +209,7 @@ export const inventorySchema = z.strictObject({
 
 export type Inventory = z.infer<typeof inventorySchema>;
 export type ServerNeeds = z.infer<typeof serverNeeds>;
+export type SystemPrivileges = z.infer<typeof systemPrivileges>;
 export type NotCarried = z.infer<typeof notCarried>;
 export type InventoryTable = Inventory['tables'][number];
 export type InventoryObject = Inventory['objects'][number];

@@ -77,3 +77,45 @@ for (const major of MAJORS) {
     assert.match(findings.map(({ message }) => message).join('\n'), /cannot give what it restores to/);
   });
 }
+
+for (const major of MAJORS) {
+  test(`[7] privileges of ${major} on what extensions and the server brought come back, and are told apart`, async (context) => {
+    const server = await serverOf(major);
+    const source = await databaseOn(context, server);
+    const role = `app_${source.name}`;
+    await runSql(
+      source,
+      `create role ${role}; create schema app; create extension pgcrypto schema app; create extension pg_stat_statements;
+       revoke execute on function app.gen_salt(text) from public; grant execute on function app.gen_salt(text) to ${role};
+       revoke usage on language plpgsql from public; revoke execute on function pg_sleep(double precision) from public;
+       grant all on pg_authid to ${role}; grant select (datname) on pg_database to ${role}`,
+    );
+    const backup = await backUpOn(context, server, source);
+    assert.deepEqual(
+      backup.inventory.systemPrivileges?.map(({ identity }) => identity),
+      [
+        'app.gen_salt(pg_catalog.text)',
+        'pg_catalog.pg_sleep(double precision)',
+        'plpgsql',
+        'pg_catalog.pg_authid',
+        'pg_catalog.pg_database.datname',
+      ],
+    );
+    for (const newer of await Promise.all(MAJORS.filter((each) => each >= major).map(serverOf))) {
+      if (newer !== server) await runSql(newer.maintenance, `create role ${role}`);
+      const { target } = await restoreOn(context, newer, backup);
+      const told = async () => {
+        const { differences } = await reconcile({ database: accessTo(target), expected: backup.inventory });
+        return differences
+          .filter(({ what }) => what === 'privileges')
+          .map(({ severity, object }) => `${severity} ${object}`);
+      };
+      assert.deepEqual(await told(), []);
+      await runSql(
+        target,
+        'grant execute on function app.gen_salt(text) to public; grant usage on language plpgsql to public',
+      );
+      assert.deepEqual(await told(), ['difference app.gen_salt(pg_catalog.text)', 'difference plpgsql']);
+    }
+  });
+}

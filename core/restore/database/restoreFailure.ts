@@ -15,11 +15,21 @@ export interface ErrorCollector {
 
 const MOST_LINES = 12;
 
-/** `onError` is called when the first error that is not `ignored` has been said to its end. */
+/**
+ * `onError` is called when the first error that is not `ignored` has been said to its end, `onRefusal` when the server did
+ * not grant or revoke what it was told to: of that it only warns, where the role may do something else with the object.
+ */
 export function collectErrors({
   ignored,
   onError,
-}: { readonly ignored?: RegExp; readonly onError?: () => void } = {}): ErrorCollector {
+  onRefusal,
+}: {
+  readonly ignored?: RegExp;
+  readonly onError?: () => void;
+  readonly onRefusal?: () => void;
+} = {}): ErrorCollector {
+  const privileges: string[] = [];
+  let refusal: string | undefined;
   let entry: string | undefined;
   let error: string[] = [];
   let collecting = false;
@@ -28,7 +38,16 @@ export function collectErrors({
   return {
     onLine: (line) => {
       counted = Number(/^pg_restore: warning: errors ignored on restore: (\d+)$/.exec(line)?.[1] ?? counted);
-      if (error.length > 0 && !collecting) return;
+      if ((error.length > 0 && !collecting) || refusal !== undefined) return;
+      const object = CREATING_PRIVILEGES.exec(line)?.[1];
+      if (object !== undefined) privileges.push(object);
+      if (privileges.length > MOST_SESSIONS) privileges.shift();
+      const refused = error.length === 0 ? REFUSAL.exec(line)?.[1] : undefined;
+      if (refused !== undefined) {
+        refusal = describeRefusal(refused, privileges);
+        onRefusal?.();
+        return;
+      }
       if (line.includes('from TOC entry ')) entry = line;
       const begun = /^pg_restore: error: (.*)$/.exec(line)?.[1];
       if (begun !== undefined && ignored?.test(begun) === true) {
@@ -44,8 +63,32 @@ export function collectErrors({
       }
     },
     onlyIgnored: () => passedOver > 0 && passedOver === counted && error.length === 0,
-    failure: (entries) => describeFailure(entry, error, entries),
+    failure: (entries) =>
+      refusal === undefined
+        ? describeFailure(entry, error, entries)
+        : new HoldfastError('RestoreFailed', refusal, { advice: REFUSAL_ADVICE }),
   };
+}
+
+/** A server that speaks another language is not understood here; reconciliation finds what it did not do. */
+const REFUSAL = /^pg_restore: WARNING: {2}((?:no|not all) privileges (?:were granted|could be revoked) for .*)$/;
+const CREATING_PRIVILEGES = /^pg_restore: creating ACL "(.*)"$/;
+/** Of pg_restore, side by side: so many lines later at most a warning is about this object. */
+const MOST_SESSIONS = 32;
+const REFUSAL_ADVICE = 'Restore as a superuser, or leave privileges out (--no-privileges).';
+
+/** The warning has the object's last name only, and sessions side by side are not told apart. */
+function describeRefusal(warning: string, privileges: readonly string[]): string {
+  const names = [...warning.matchAll(/"([^"]*)"/g)].map(([, name = '']) => name);
+  const object = privileges.findLast((each) => names.every((name) => each.replaceAll('"', '').includes(name)));
+  const where = object === undefined ? 'privileges' : `privileges on ${inWords(object)}`;
+  return `${where} cannot be restored: ${warning}`;
+}
+
+/** `app.FUNCTION gen_salt(text)`, as pg_restore says it. */
+function inWords(object: string): string {
+  const [, schema, kind = '', name = object] = /^(?:(.*?)\.)?([A-Z]+(?: [A-Z]+)*) (.*)$/.exec(object) ?? [];
+  return `${kind.toLowerCase()} ${schema === undefined ? name : `${schema}.${name}`}`.trimStart();
 }
 
 function describeFailure(

@@ -60,7 +60,7 @@ export function listArchiveFile(clients: ClientPrograms, file: string, signal?: 
 }
 
 /**
- * Runs pg_restore over an archive in a file. The first error ends it. Throws RestoreFailed naming the object,
+ * Runs pg_restore over an archive in a file. The first error ends it, and the first privilege that was not given. Throws RestoreFailed naming the object,
  * SourceUnreachable, ToolMissing, DumpFailed for all else, and the signal's reason.
  */
 export function restoreFile(
@@ -107,7 +107,10 @@ async function runRestore(
 ): Promise<void> {
   const goesOn = goesOnPastErrors(session);
   const stop = new AbortController();
-  const errors = collectErrors(goesOn ? { ignored: UNKNOWN_TIMEOUT, onError: () => stop.abort() } : {});
+  const onRefusal = () => stop.abort();
+  const errors = collectErrors(
+    goesOn ? { ignored: UNKNOWN_TIMEOUT, onError: () => stop.abort(), onRefusal } : { onRefusal },
+  );
   const { stdout, finished } = startProcess({
     command: programPath(session.clients, 'pg_restore'),
     args: [

@@ -1,7 +1,9 @@
 import { isNameList, splitNameList } from '../../postgres/databaseSettings.ts';
 import { quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Inventory, InventoryObject, InventoryTable } from '../../postgres/inventorySchema.ts';
+import { bare, majorOf } from './acrossMajors.ts';
 import { compareLists } from './compareLists.ts';
+import { compareGrantors, compareSystemPrivileges } from './comparePrivileges.ts';
 import type { Difference, RestoreScope } from '../run.ts';
 
 export interface TableName {
@@ -31,6 +33,9 @@ export function compareInventories(
     ...compareTables(expected.tables, found.tables),
     ...compareSequencesPresent(expected, found),
     ...compareObjects(expected, found, scope),
+    ...(scope.noOwner === true || scope.noPrivileges === true
+      ? []
+      : [...compareSystemPrivileges(expected, found), ...compareGrantors(expected, found)]),
   ]);
 }
 
@@ -246,12 +251,3 @@ function asDigest(difference: Difference): Difference {
 }
 
 const DIGESTS = new Set(['definition', 'comment', 'privileges']);
-
-/** Which words are quoted depends on the server: `json` is a keyword from 16 on. */
-function bare(identity: string): string {
-  return identity.replaceAll(/"([a-z_][a-z0-9_$]*)"/g, '$1');
-}
-
-function majorOf({ serverVersion }: Inventory): number {
-  return Number.parseInt(serverVersion, 10);
-}

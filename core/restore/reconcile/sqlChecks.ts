@@ -29,8 +29,8 @@ export async function runChecks(
   const stop = () => void client.end();
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    // As the application would find them: its own search path and row-level security.
-    await client.query('RESET search_path; RESET row_security');
+    // As the application would find them: its own search path, row-level security, and role.
+    await client.query('RESET search_path; RESET row_security; RESET role; RESET default_transaction_read_only');
     const outcomes: CheckOutcome[] = [];
     for (const check of checks) outcomes.push(await runCheck(client, check, database));
     return outcomes;

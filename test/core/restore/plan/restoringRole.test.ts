@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { queryError, type DatabaseAccess } from '../../../../core/postgres/access.ts';
+import { connect, endSession, queryError, type DatabaseAccess } from '../../../../core/postgres/access.ts';
 import type { RestoreScope } from '../../../../core/restore/run.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
+import { runChecks } from '../../../../core/restore/reconcile/sqlChecks.ts';
 import { createDatabase } from '../../../support/servers.ts';
 import { accessTo, createRole, runSql } from '../../postgres/support.ts';
-import { backUp, findingsOf, newTarget, onServer, restore, serverMajor, type StoredDatabase } from '../support.ts';
+import {
+  backUp,
+  databasesLike,
+  findingsOf,
+  newTarget,
+  onServer,
+  restore,
+  serverMajor,
+  type StoredDatabase,
+} from '../support.ts';
 
 /** Restores by roles that are no superusers. */
 
@@ -170,6 +180,89 @@ test('an object that nobody owns is named by its name alone where it cannot be r
     message: /^extension postgres_fdw cannot be restored: permission denied to create extension/,
     advice: /^Restore as a superuser/,
   });
+});
+
+test('[7] a restore works as the role that logs in and may write, whatever the database or that role has set', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source, 'createdb');
+  const [other, reader] = [`other_${source.name}`, `backs_up_${source.name}`];
+  await runSql(
+    source,
+    `create role ${other}; grant ${other} to ${role.user}; alter database ${source.name} owner to ${role.user};
+     alter schema public owner to ${role.user}; set role ${role.user}; create table t (v int); insert into t values (1);
+     create sequence s; reset role; alter database ${source.name} set role = '${other}'; alter role ${role.user} set default_transaction_read_only = on;
+     create role ${reader} superuser login password 'reads'; alter role ${reader} set role = 'none'`,
+  );
+  const backup = await backUp(context, source, { access: accessTo(source, { user: reader, password: 'reads' }) });
+  const target = await newTarget(context);
+  const server: DatabaseAccess = { ...role, name: 'postgres', restores: true };
+  assert.deepEqual(await findingsOf(backup, { server }), []);
+  await restore(backup, target, { server });
+  const database = { ...server, name: target.name };
+  const result = await reconcile({ database, expected: backup.inventory });
+  assert.deepEqual(result.differences, []);
+  // Whoever reads, and the source's own checks, are who the database says.
+  const reading = await connect({ ...role, name: target.name });
+  const { rows } = await reading.query(`select current_user as it, current_setting('transaction_read_only') as only`);
+  await endSession(reading);
+  assert.deepEqual(rows, [{ it: other, only: 'on' }]);
+  const checks = [
+    { name: 'role', sql: `select current_user = '${other}'` },
+    { name: 'setting', sql: `select current_setting('default_transaction_read_only') = 'on'` },
+  ];
+  assert.deepEqual(
+    (await runChecks(database, checks)).map(({ passed }) => passed),
+    [true, true],
+  );
+  await onServer(`alter database ${target.name} owner to postgres`);
+});
+
+test('[7] a role that restores as another one, because it is set so itself, goes on doing so', async (context) => {
+  const source = await createDatabase(context);
+  const role = await createRole(source);
+  const other = `other_${source.name}`;
+  await runSql(
+    source,
+    `create role ${other} createdb; grant ${other} to ${role.user}; alter database ${source.name} owner to ${other};
+     alter schema public owner to ${other}; create table t (v int); alter table t owner to ${other}; alter role ${role.user} set role = '${other}'`,
+  );
+  const backup = await backUp(context, source);
+  const target = await newTarget(context);
+  const server: DatabaseAccess = { ...role, name: 'postgres', restores: true };
+  assert.deepEqual(await findingsOf(backup, { server }), []);
+  await restore(backup, target, { server });
+  const result = await reconcile({ database: { ...server, name: target.name }, expected: backup.inventory });
+  assert.deepEqual(result.differences, []);
+});
+
+test('[7] privileges that the server only warns it has not restored fail the restore, by their object', async (context) => {
+  for (const [sql, message] of [
+    [
+      'revoke usage on language plpgsql from public',
+      /^privileges on language plpgsql cannot be restored: no privileges could be revoked for "plpgsql"$/,
+    ],
+    [
+      'revoke execute on function pg_sleep(double precision) from public',
+      /^privileges on function pg_catalog\.pg_sleep\(double precision\) cannot be restored: no privileges could be revoked/,
+    ],
+    [
+      'create schema "a b"; create extension pgcrypto schema "a b"; grant execute on function "a b".gen_salt(text) to pg_monitor',
+      /^privileges on function a b\.gen_salt\(text\) cannot be restored: no privileges were granted for "gen_salt"$/,
+    ],
+  ] as const) {
+    const { role, backup } = await ownedBy(context, () => sql);
+    const server = { ...role, name: 'postgres' };
+    const options = { server, noOwner: true };
+    const target = await newTarget(context);
+    await assert.rejects(restore(backup, target, options), {
+      type: 'RestoreFailed',
+      message,
+      advice: 'Restore as a superuser, or leave privileges out (--no-privileges).',
+    });
+    assert.deepEqual(await databasesLike(target.name), []);
+    await restore(backup, target, { ...options, noPrivileges: true });
+    await onServer(`alter database ${target.name} owner to postgres`);
+  }
 });
 
 test('the hint for a role that restores is not about the one that reads', () => {
