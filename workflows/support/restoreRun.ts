@@ -21,7 +21,7 @@ import type {
 import { droppedBy, keptDatabase } from '../../core/restore/names.ts';
 import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
 import type { CheckOutcome } from '../../core/restore/reconcile/sqlChecks.ts';
-import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees/trees.ts';
+import type { PlacedTree, RestoredTree, TakenBackTree, TreeComparison } from '../../core/restore/trees/trees.ts';
 
 /** A restored database that was in place. */
 export type SetAside = Pick<NonNullable<PlannedDatabase['replaces']>, 'name' | 'setAsideAs'>;
@@ -45,6 +45,8 @@ export interface RestoreRun {
   /** Something was put in place, and taken back. */
   undone: boolean;
   setAside?: SetAside;
+  /** Restored files that were in place. */
+  readonly setAsideTrees: TakenBackTree[];
   /** Names of the subscriptions in the restored database. */
   restoredSubscriptions?: readonly string[];
   /** Everything is where it belongs. */
@@ -80,6 +82,7 @@ export function beginRestore(id: string, input: RestoreInput, startedAt: Date): 
     swapped: false,
     undone: false,
     done: false,
+    setAsideTrees: [],
     trees: new Map(),
     createdRoles: [],
     checks: [],
@@ -169,6 +172,7 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
         }),
       },
     }),
+    ...(run.setAsideTrees.length > 0 && { setAsideTrees: run.setAsideTrees }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }
