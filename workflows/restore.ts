@@ -6,6 +6,7 @@ import {
   defineQuery,
   defineSignal,
   defineUpdate,
+  isCancellation,
   setCurrentDetails,
   setHandler,
   workflowInfo,
@@ -52,7 +53,8 @@ export async function restore(input: unknown): Promise<RestoreResult> {
   try {
     await work.run(() => perform(run, show));
   } catch (error) {
-    run.problem ??= run.abortedBy ? abortedBy(run) : problemOf(error);
+    // A failure that came before the abort did anything is what it ended with.
+    run.problem ??= run.abortedBy && isCancellation(error) ? abortedBy(run) : problemOf(error);
   }
   run.phase = 'done';
   const result = await CancellationScope.nonCancellable(() => record(run, resultOf(run, Date.now())));
@@ -184,15 +186,17 @@ function listen(run: RestoreRun, show: () => void, stop: () => void): void {
       description: `Stop the restore; nothing is changed. ${ABORTION_EXAMPLE}`,
       validator: (payload) => {
         parseInput(abortion, payload, ABORTION_EXAMPLE);
-        if (run.committed || run.phase === 'done')
-          throw ApplicationFailure.nonRetryable(
-            'It is too late: the restored database takes its place.',
-            'InvalidInput',
-          );
+        const late = tooLateToAbort(run);
+        if (late !== undefined) throw ApplicationFailure.nonRetryable(`It is too late: ${late}.`, 'InvalidInput');
         if (run.abortedBy) throw ApplicationFailure.nonRetryable('It is being aborted already.', 'InvalidInput');
       },
     },
   );
+}
+
+function tooLateToAbort({ committed, done, phase }: RestoreRun): string | undefined {
+  if (phase === 'done' || (phase === 'clean-up' && !done)) return 'the restore has ended, and removes what it made';
+  return committed ? 'the restored database takes its place' : undefined;
 }
 
 function abortedBy({ abortedBy: abort }: RestoreRun): StepProblem {

@@ -202,14 +202,14 @@ function stateOf({ input, plan, swapped, undone, done, checks, trees, problem }:
 
 /** What the catalog keeps of it; undefined for what was only looked at or misspelt. */
 export function recordOf(
-  { input, abortedBy, recoveryBegun, problem, done }: RestoreRun,
+  { input, recoveryBegun, problem, done }: RestoreRun,
   result: RestoreResult,
   run: { readonly workflowId: string; readonly runId: string },
   now: number,
 ): RestoreRecord | undefined {
   const { plan, durations, recovery, reconciliation } = result;
   if (input.dryRun || plan === undefined || problem?.type === 'InvalidInput') return undefined;
-  const aborted = abortedBy !== undefined || problem?.type === 'Cancelled';
+  const aborted = problem?.type === 'Cancelled';
   return {
     ...run,
     kind: 'restore',
