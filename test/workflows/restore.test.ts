@@ -341,7 +341,8 @@ describe('a check of the source that does not pass', () => {
       const { type, message, details } = await failureOf(handle);
       assert.equal(type, 'RestoreFailed');
       assert.match(message, /does not pass "never"/);
-      assert.equal((details?.[0] as RestoreResult).abortedBy, undefined);
+      const [result] = details as [RestoreResult];
+      assert.equal(result.abortedBy, undefined);
       await assertUntouched(app, [app.database.name], 10);
     });
   });
