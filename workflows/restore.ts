@@ -47,14 +47,17 @@ export async function restore(input: unknown): Promise<RestoreResult> {
   const request = parseInput(restoreInput, input, RESTORE_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRestore(restoreId(startTime, Math.random), request, startTime);
-  const show = (end?: RestoreResult) => setCurrentDetails(describeRestore(progressOf(run, Date.now()), end));
+  const show = (end?: RestoreResult) => {
+    run.end = end;
+    setCurrentDetails(describeRestore(progressOf(run, Date.now()), end));
+  };
   const work = new CancellationScope();
   listen(run, show, () => work.cancel());
   try {
     await work.run(() => perform(run, show));
   } catch (error) {
     // A failure that came before the abort did anything is what it ended with.
-    run.problem ??= run.abortedBy && isCancellation(error) ? abortedBy(run) : problemOf(error);
+    run.problem ??= isCancellation(error) ? stopped(run) : problemOf(error);
   }
   run.phase = 'done';
   const result = await CancellationScope.nonCancellable(() => record(run, resultOf(run, Date.now())));
@@ -199,12 +202,16 @@ function tooLateToAbort({ committed, done, phase }: RestoreRun): string | undefi
   return committed ? 'the restored database takes its place' : undefined;
 }
 
-function abortedBy({ abortedBy: abort }: RestoreRun): StepProblem {
+/** Aborted or cancelled, which is heeded only as long as nothing is in place. */
+function stopped({ abortedBy: abort, createdRoles }: RestoreRun): StepProblem {
   const reason = abort?.reason === undefined ? '' : `: ${abort.reason}`;
   return {
     type: 'Cancelled',
-    message: `Aborted by ${abort?.by ?? 'somebody'}${reason}`,
-    advice: 'Nothing was changed.',
+    message: abort === undefined ? 'Stopped on request.' : `Aborted by ${abort.by}${reason}`,
+    advice:
+      createdRoles.length === 0
+        ? 'Nothing was changed.'
+        : `Nothing was changed, but that these roles were made: ${createdRoles.join(', ')}.`,
   };
 }
 

@@ -266,6 +266,8 @@ export interface RestoreProgress {
   /** Milliseconds since the run began. */
   readonly elapsed: number;
   readonly warnings: readonly string[];
+  /** Once it has ended: the only place that tells it of a run that was cancelled. */
+  readonly result?: RestoreResult;
 }
 
 /**

@@ -64,6 +64,7 @@ export interface RestoreRun {
   readonly durations: Record<string, number>;
   problem?: StepProblem;
   readonly warnings: string[];
+  end?: RestoreResult | undefined;
 }
 
 export interface TreeRun {
@@ -131,6 +132,7 @@ export function progressOf(run: RestoreRun, now: number): RestoreProgress {
     ...(phase === 'safety backup' && safetyBackup && { safetyBackup: safetyBackup.workflowId }),
     elapsed: now - startedAt.getTime(),
     warnings,
+    ...(run.end && { result: run.end }),
   };
 }
 
