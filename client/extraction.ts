@@ -8,7 +8,8 @@ import type { PartCopy } from '../core/repository/extractPart.ts';
 import type { Manifest } from '../core/repository/manifest.ts';
 import type { OpeningKey } from '../core/seal/keys.ts';
 import type { Backend } from '../core/storage/backend.ts';
-import { formatBytes } from '../core/format.ts';
+import { formatBytes, formatCount } from '../core/format.ts';
+import { cutList } from '../core/postgres/identifiers.ts';
 import { showProgress, type ProgressLine } from './progress.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
@@ -80,6 +81,8 @@ interface Extracted {
   readonly leftOut?: LeftOut;
   /** Programs that do not run as their owner any more, because that is another one now. */
   readonly withoutSetIds?: PathList;
+  /** Extended attributes and ACLs that could not be set. */
+  readonly lostAttributes?: PathList;
 }
 
 interface CopyToExtract {
@@ -117,8 +120,9 @@ async function writeOut(
   const { part } = source.part;
   if (form === 'files') {
     const { findTar } = await import('../core/files/tarProgram.ts');
-    const { totals, leftOut, withoutSetIds } = await writeNewTree(source, options.output, await findTar());
-    return { part, form, bytes: totals.bytes, leftOut, withoutSetIds };
+    const { totals, ...unpacked } = await writeNewTree(source, options.output, await findTar());
+    const { leftOut, withoutSetIds, lostAttributes } = unpacked;
+    return { part, form, bytes: totals.bytes, leftOut, withoutSetIds, lostAttributes };
   }
   const bytes = partBytes(source, form);
   if (options.output !== '-') return { part, form, bytes: await writeNewFile(bytes, options.output) };
@@ -156,27 +160,43 @@ async function withProgress<Result>(
 function report(terminal: Terminal, done: Extracted & { backend: string; id: string }, { output }: ExtractOptions) {
   const text = `${done.part} of ${done.id} from ${done.backend} as ${done.form}: ${formatBytes(done.bytes)}`;
   if (output === '-') terminal.note(`${text}, verified`);
+  // What was unpacked was not read again, its attributes least of all: a restore does that.
+  else if (done.form === 'files')
+    terminal.answer({ ...done, output }, () => `${text}, out of the verified archive, in ${output}`);
   else terminal.answer({ ...done, output }, () => `${text}, verified, in ${output}`);
 }
 
 /** Whether everything was written. */
-function warnOfLeftOut(terminal: Terminal, { leftOut, withoutSetIds }: Extracted): boolean {
+function warnOfLeftOut(terminal: Terminal, { leftOut, withoutSetIds, lostAttributes }: Extracted): boolean {
   if (leftOut === undefined) return true;
   const lists = [
-    ['symbolic links that lead out of the tree', leftOut.outsideLinks],
-    ['FIFOs and devices', leftOut.specialFiles],
-    ['entries with paths too long for any program here', leftOut.longPaths],
+    ['symbolic link that leads out of the tree', 'symbolic links that lead out of the tree', leftOut.outsideLinks],
+    ['FIFO or device', 'FIFOs and devices', leftOut.specialFiles],
+    [
+      'entry with a path too long for any program here',
+      'entries with paths too long for any program here',
+      leftOut.longPaths,
+    ],
   ] as const;
-  const some = lists.filter(([, { count }]) => count > 0);
-  for (const [what, { count, paths }] of some) {
-    terminal.warn(`${count} ${what} left out: ${paths.join(', ')}. They are in the archive: extract it with --as tar.`);
+  const some = lists.filter(([, , { count }]) => count > 0);
+  for (const [one, many, { count, paths }] of some) {
+    terminal.warn(
+      `${formatCount(count, one, many)} left out: ${paths.join(', ')}. The archive has all: extract it with --as tar.`,
+    );
   }
+  const lost = lostAttributes?.count ?? 0;
+  if (lost > 0)
+    terminal.warn(
+      `${formatCount(lost, 'attribute')} (extended attributes, ACLs, capabilities) could not be set here: ${cutList(lostAttributes?.paths ?? [], lost)}. Extract as root, with GNU tar, onto a file system that keeps them, or the archive itself with --as tar.`,
+    );
   const { count = 0, paths = [] } = withoutSetIds ?? {};
   if (count > 0)
     terminal.warn(
-      `${count} programs belong to this user now and do not run as their owner any more (set-user-ID, set-group-ID): ${paths.join(', ')}.`,
+      count === 1
+        ? `1 program belongs to this user now and does not run as its owner any more (set-user-ID, set-group-ID): ${paths.join(', ')}.`
+        : `${count} programs belong to this user now and do not run as their owner any more (set-user-ID, set-group-ID): ${paths.join(', ')}.`,
     );
-  return some.length === 0 && count === 0;
+  return some.length === 0 && count === 0 && lost === 0;
 }
 
 /** Faults of one copy or its backend; another copy may be good. A missing key is missing for all of them. */

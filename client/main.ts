@@ -20,7 +20,8 @@ import { addSweepCommand } from './commands/sweep.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 import { addExamples } from './examples.ts';
-import { createTerminal, EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
+import { flushed, outputLost, standardOutput } from './standardOutput.ts';
+import { createTerminal, EXIT_CODES, type ExitCode, type OutputStream, type Terminal } from './terminal.ts';
 
 /**
  * The command line. A command is one file in commands/ that adds itself to the program; what is slow to load is imported
@@ -84,26 +85,33 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
 export async function main(args: readonly string[]): Promise<void> {
   const interrupt = new AbortController();
   const terminal = createTerminal({
-    stdout: process.stdout,
+    stdout: standardOutput(),
     stderr: process.stderr,
     json: hasFlag(args, '--json'),
     verbose: hasFlag(args, '--verbose', '-v'),
     interrupted: interrupt.signal,
   });
-  // A reader that has seen enough (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  terminal.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // A reader that has seen enough (`| head`) is no error.
     if (error.code === 'EPIPE') process.exit(terminal.exitCode);
-    passHungUp(error);
+    if (isHungUp(error, terminal.stdout)) return;
+    // How the command ends is known only when it has ended.
+    terminal.lostOutput ??= error;
   });
-  process.stderr.on('error', passHungUp);
+  // Words that cannot be said on standard error cannot be missed there either.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') throw error;
+  });
   listenForSignals(interrupt, terminal);
   const exitCode = await run(args, terminal);
-  process.stdout.write('', () => process.exit(exitCode));
+  await flushed(terminal.stdout);
+  const lost = terminal.lostOutput;
+  process.exit(lost ? terminal.endWithout(outputLost(lost), exitCode) : exitCode);
 }
 
 /** A terminal that is gone takes no more words; what is to be cleaned up is cleaned up without them. */
-function passHungUp(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EIO') throw error;
+function isHungUp(error: NodeJS.ErrnoException, { isTTY }: OutputStream): boolean {
+  return error.code === 'EIO' && isTTY === true;
 }
 
 /** The first signal, a terminal's hanging up too, goes to a command that waits for one; otherwise, and from the second on, the process ends. */

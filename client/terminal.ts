@@ -15,7 +15,8 @@ import { explained } from '../core/systemErrors.ts';
  *   A stack trace only with --verbose. No secret in any of it.
  * - Keys of JSON documents are camelCase and stay. Sizes are bytes, durations milliseconds, times ISO 8601 in UTC; only
  *   tables for people round.
- * - The exit code says how it ended, see EXIT_CODES.
+ * - The exit code says how it ended, see EXIT_CODES. An answer that cannot be written is a failure, told on standard error,
+ *   with --json too; a reader that has seen enough is none.
  */
 
 export const EXIT_CODES = {
@@ -74,11 +75,19 @@ export interface Terminal extends Omit<TerminalParts, 'interrupted'> {
     handler: (...args: Arguments) => Promise<ExitCode | void> | ExitCode | void,
   ): (...args: Arguments) => Promise<void>;
   exitCode: ExitCode;
+  /** What standard output failed with. Told by `endWithout`, and not by `fail`, whoever comes upon it. */
+  lostOutput: Error | undefined;
+  /** Says on standard error that the answer is lost. Gives the exit code of a command that would have ended with another. */
+  endWithout(lost: HoldfastError, exitCode: ExitCode): ExitCode;
 }
 
 export function createTerminal(parts: TerminalParts): Terminal {
   const { stdout, stderr, json, verbose } = parts;
   const sayOnStderr = (label: string, text: string) => writeLine(stderr, `holdfast: ${label}${text}`);
+  const sayError = ({ message, advice }: ErrorReport) => {
+    sayOnStderr(paintOn(stderr, 'red', 'error: '), message);
+    if (advice !== undefined) sayOnStderr('hint: ', advice);
+  };
 
   const terminal: Terminal = {
     stdout,
@@ -88,6 +97,7 @@ export function createTerminal(parts: TerminalParts): Terminal {
     interactive: canDraw(stderr) && !json,
     awaitsInterruption: false,
     exitCode: EXIT_CODES.done,
+    lostOutput: undefined,
     interruption() {
       Object.assign(terminal, { awaitsInterruption: true });
       return parts.interrupted;
@@ -102,12 +112,10 @@ export function createTerminal(parts: TerminalParts): Terminal {
       sayOnStderr(paintOn(stderr, 'yellow', 'warning: '), text);
     },
     fail(error) {
+      if (error === terminal.lostOutput) return EXIT_CODES.failed;
       const report = describeError(error);
       if (json) writeLine(stdout, JSON.stringify({ error: report }, undefined, 2));
-      else {
-        sayOnStderr(paintOn(stderr, 'red', 'error: '), report.message);
-        if (report.advice !== undefined) sayOnStderr('hint: ', report.advice);
-      }
+      else sayError(report);
       if (verbose) writeLine(stderr, stackOf(error));
       return exitCodeOf(error);
     },
@@ -118,6 +126,11 @@ export function createTerminal(parts: TerminalParts): Terminal {
       }
       writeLine(stdout, describe());
       return terminal.fail(error);
+    },
+    endWithout(lost, exitCode) {
+      sayError(describeError(lost));
+      if (verbose) writeLine(stderr, stackOf(lost));
+      return exitCode === EXIT_CODES.done || exitCode === EXIT_CODES.degraded ? EXIT_CODES.failed : exitCode;
     },
     paint: (style, text) => paintOn(stdout, style, text),
     table(head, rows) {

@@ -2,7 +2,12 @@ import { databaseAccess, drillServer, restoreServer } from '../../core/config/op
 import type { Configuration } from '../../core/config/schema.ts';
 import type { DatabaseConfiguration } from '../../core/config/sourceSchema.ts';
 import { isHoldfastError } from '../../core/errors.ts';
-import { inspectRestoreRole, readOwners, type RestoreRole } from '../../core/restore/plan/inspectRestoreRole.ts';
+import {
+  inspectRestoreRole,
+  readDatabaseToRestore,
+  type DatabaseToRestore,
+  type RestoreRole,
+} from '../../core/restore/plan/inspectRestoreRole.ts';
 import { failureOf, ok, warning, type Check } from './finding.ts';
 
 /** What the roles that restore and drill each source's database lack. Nothing of it keeps a backup from being made. */
@@ -10,7 +15,7 @@ export function restoreChecks(configuration: Configuration): Check[] {
   return Object.entries(configuration.sources).flatMap(([source, { database, drill }]) => {
     if (!database) return [];
     const restores = restoreCheck(configuration, source, database);
-    return drill.server ? [restores, drillCheck(configuration, source)] : [restores];
+    return drill.server ? [restores, drillCheck(configuration, source, database)] : [restores];
   });
 }
 
@@ -20,8 +25,12 @@ function restoreCheck(configuration: Configuration, source: string, database: Da
     subject: `source ${source}, restores`,
     run: async (signal) => {
       try {
-        const owners = await readOwners(await databaseAccess(database), signal);
-        const found = await inspectRestoreRole(await restoreServer(configuration, source), owners, signal);
+        const held = await readDatabaseToRestore(await databaseAccess(database), signal);
+        const found = await inspectRestoreRole(
+          await restoreServer(configuration, source),
+          comparedAs(configuration, source, held),
+          signal,
+        );
         const another = user === undefined ? ` Or name another role: sources.${source}.restore.user.` : '';
         return describe(found, 'restore this database', another);
       } catch (error) {
@@ -34,16 +43,34 @@ function restoreCheck(configuration: Configuration, source: string, database: Da
   };
 }
 
-function drillCheck(configuration: Configuration, source: string): Check {
+function drillCheck(configuration: Configuration, source: string, database: DatabaseConfiguration): Check {
   return {
     subject: `source ${source}, drills`,
-    run: async (signal) =>
-      describe(
-        await inspectRestoreRole(await drillServer(configuration, source), undefined, signal),
-        'make drills',
-        '',
-      ),
+    run: async (signal) => {
+      const server = await drillServer(configuration, source);
+      const held = comparedAs(configuration, source, await drilledFrom(database, signal));
+      return describe(await inspectRestoreRole(server, held, signal), 'make drills', '');
+    },
   };
+}
+
+/** A database that cannot be looked at is told of by the check of the database. In drills all belongs to the role. */
+async function drilledFrom(database: DatabaseConfiguration, signal: AbortSignal): Promise<DatabaseToRestore> {
+  try {
+    const { forcedSecurity } = await readDatabaseToRestore(await databaseAccess(database), signal);
+    return { forcedSecurity };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isHoldfastError(error)) throw error;
+    return { forcedSecurity: [] };
+  }
+}
+
+/** Without a backup that records what tables hold none is read after a restore. */
+function comparedAs({ plans }: Configuration, source: string, held: DatabaseToRestore): DatabaseToRestore {
+  const own = Object.values(plans).filter((plan) => plan.source === source);
+  const uncounted = own.length > 0 && own.every(({ inventory }) => inventory === 'off');
+  return uncounted ? { ...held, forcedSecurity: [] } : held;
 }
 
 function describe({ role, serverVersion, findings }: RestoreRole, what: string, another: string) {

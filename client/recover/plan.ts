@@ -16,6 +16,7 @@ import { resolveTables } from '../../core/restore/database/selectTables.ts';
 import { findLeftOvers } from '../../core/restore/database/targetDatabase.ts';
 import type { TreePlace } from '../../core/restore/trees/trees.ts';
 import type { RecoveryMeans } from './means.ts';
+import { openTrees } from './openTrees.ts';
 import type { DatabaseWish, RecoveryWish } from './wish.ts';
 
 /** What a recovery would do, in the words of the plan of a restore. */
@@ -60,7 +61,8 @@ export async function planRecovery(
   const { manifest, copies, passedOver } = chosen;
   const database = wish.database && (await planDatabase(wish.database, chosen, means));
   const outsideLinks = wish.trees?.outsideLinks === true;
-  const trees = await planFiles(places, chosen, means);
+  await openTrees(places, chosen, means);
+  const trees = await planFiles(places, outsideLinks, chosen, means);
   const { id, tier, kind, startedAt, sealedAt } = manifest;
   const plan: RecoveryPlan = {
     backup: { id, tier, kind, startedAt, sealedAt, manifestSha256: chosen.manifestSha256 },
@@ -69,11 +71,16 @@ export async function planRecovery(
     ...(database && { database: database.planned }),
     ...(wish.trees && { files: { host: hostname(), outsideLinks, trees } }),
     missingEnvironment: manifest.environment.filter((name) => !means.environment.includes(name)),
-    findings: [...(database?.findings ?? []), ...trees.flatMap(({ findings }) => findings)].toSorted(
+    findings: eachOnce([...(database?.findings ?? []), ...trees.flatMap(({ findings }) => findings)]).toSorted(
       (a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'),
     ),
   };
   return { plan, chosen, ...(database && { database: database.prepared }), places, outsideLinks };
+}
+
+/** Trees that come into one directory find the same of it. */
+function eachOnce(findings: readonly Finding[]): Finding[] {
+  return [...new Map(findings.map((each) => [JSON.stringify([each.severity, each.message]), each])).values()];
 }
 
 /** What stands in the way, all of it; undefined where nothing does. */
@@ -82,7 +89,8 @@ export function refusalOf({ findings }: RecoveryPlan): HoldfastError | undefined
   if (failures.length === 0) return undefined;
   const type = failures.some((each) => each.type === 'InvalidInput') ? 'InvalidInput' : 'RefusedForSafety';
   const message = failures.map((each) => each.message).join('; ');
-  return new HoldfastError(type, message, { advice: [...new Set(failures.map(({ advice }) => advice))].join(' ') });
+  // A line for each: some end with a command, which is there to be copied.
+  return new HoldfastError(type, message, { advice: [...new Set(failures.map(({ advice }) => advice))].join('\n') });
 }
 
 async function planDatabase(
@@ -131,11 +139,12 @@ function leftBehind(name: string): Finding {
 
 async function planFiles(
   places: readonly TreePlace[],
+  outsideLinks: boolean,
   { manifest }: ChosenBackup,
   { ownDirectories }: RecoveryMeans,
 ): Promise<PlannedFiles['trees']> {
   if (places.length === 0) return [];
-  const plans = await planTrees({ manifest, trees: places, tar: await findTar(), ownDirectories });
+  const plans = await planTrees({ manifest, trees: places, tar: await findTar(), outsideLinks, ownDirectories });
   return plans.flatMap((plan, index) => {
     const place = places[index];
     return place ? [{ ...plan, place }] : [];

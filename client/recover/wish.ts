@@ -95,10 +95,14 @@ function refuseDatabaseOptions(options: WishOptions): void {
     );
 }
 
+/** A tree for which a place was to be named; a directory that is called so can be given as `./media=`. */
+const NO_DIRECTORY = /^[a-z0-9][a-z0-9_-]{0,62}=$/;
+
 function treesWish({ files = [], path: paths = [], outsideLinks, into = [] }: WishOptions): TreesWish {
   const own = new Map<string, string>();
   let within: string | undefined;
   for (const text of into) {
+    if (text === '' || NO_DIRECTORY.test(text)) throw invalid(`--into ${text} names no directory`);
     const [, tree, directory] = /^([a-z0-9][a-z0-9_-]{0,62})=(.+)$/s.exec(text) ?? [];
     const known = tree === undefined ? within : own.get(tree);
     if (known !== undefined) throw invalid(`--into ${text} and ${known}: two places for the same`);

@@ -11,6 +11,7 @@ import { createArchiveGuard, type LeftOut } from './archiveGuard.ts';
 import { createArchiveLimit, type ExpectedTotals } from './archiveLimit.ts';
 import { atLongPath, LONGEST_PATH, LONGEST_PATH_OF_NODE } from './longPaths.ts';
 import { archiveDamaged, createTotalsCounter, type ArchiveTotals } from './listArchive.ts';
+import { createLostAttributes } from './lostAttributes.ts';
 import { createPathCollector } from './paths.ts';
 import type { PathSelection } from './pathSelection.ts';
 import { hasSetIds, restoredMode } from './setIds.ts';
@@ -43,6 +44,8 @@ export interface ExtractedArchive {
   readonly omitted: readonly string[];
   /** Programs that ran as their owner, and do not any more: they belong to somebody else now. See setIds.ts. */
   readonly withoutSetIds: PathList;
+  /** Extended attributes and ACLs that are known not to have come back, e.g. `a/b: ACL`. The others nobody has looked at. */
+  readonly lostAttributes: PathList;
 }
 
 /**
@@ -71,6 +74,7 @@ export async function extractArchive(
   const unfinished: TarEntry[] = [];
   const owners = options.owners ?? root;
   const withSetIds: TarEntry[] = [];
+  const lost = createLostAttributes(options.tar, owners);
   const guarded = guardedStream((entry) => {
     limit.add(entry);
     const wanted = options.selection?.wants(entry) ?? true;
@@ -78,18 +82,20 @@ export async function extractArchive(
     if (verdict === 'drop') return verdict;
     if (entry.sparse && !options.tar) throw sparseNeedsTar();
     counter.add(entry);
+    lost.meet(entry);
     if (!options.tar && (entry.kind === 'directory' || entry.kind === 'file')) unfinished.push(entry);
     if (!owners && hasSetIds(entry)) withSetIds.push(entry);
     return verdict;
   }, limit.end);
-  if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, { ...options, named, owners });
+  const unpacking = { ...options, named, owners, onErrorLine: (line: string) => lost.hear(line) };
+  if (options.tar) await unpackWithGnuTar(options.tar, stream, guarded, directory, unpacking);
   else {
-    await unpackWithNode(stream, guarded, directory, { ...options, named, owners });
+    await unpackWithNode(stream, guarded, directory, unpacking);
     await finishEntries(directory, unfinished, owners);
   }
   const withoutSetIds = await clearSetIds(directory, withSetIds);
   const omitted = options.selection?.wanted((name) => guard.isLeftOut(name)) ?? [];
-  return { totals: counter.totals(), leftOut: guard.leftOut(), omitted, withoutSetIds };
+  return { totals: counter.totals(), leftOut: guard.leftOut(), omitted, withoutSetIds, lostAttributes: lost.list() };
 }
 
 /** Bytes of the longest path that an archive is unpacked with. */
@@ -114,6 +120,7 @@ interface UnpackOptions {
   readonly owners: boolean;
   readonly named: string;
   readonly outsideLinks?: boolean | undefined;
+  readonly onErrorLine: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -122,7 +129,7 @@ async function unpackWithGnuTar(
   archive: Readable,
   guarded: Transform,
   directory: string,
-  { owners, named, signal }: UnpackOptions,
+  { owners, named, onErrorLine, signal }: UnpackOptions,
 ): Promise<void> {
   const { stdout, finished } = startProcess({
     command: tar.path,
@@ -141,6 +148,7 @@ async function unpackWithGnuTar(
     // Not as an argument: a path by a handle leads there in this process only, until the program begins.
     workingDirectory: directory,
     input: guarded,
+    onErrorLine,
     ...(signal ? { signal } : {}),
   });
   stdout.resume();
@@ -253,6 +261,7 @@ function guardedStream(judge: (entry: TarEntry) => 'keep' | 'drop', atEnd: () =>
   });
   const reader = createTarReader({
     onEntry: judge,
+    attributes: true,
     forward: (bytes) => guarded.push(bytes),
     damaged: archiveDamaged,
   });

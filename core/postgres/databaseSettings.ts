@@ -56,7 +56,7 @@ export async function databaseSettingsSql(client: pg.Client): Promise<string> {
     `ALTER DATABASE ${TARGET} OWNER TO ${quoteIdentifier(database.owner)};`,
     `ALTER DATABASE ${TARGET} CONNECTION LIMIT ${database.connection_limit};`,
     ...(database.comment === null ? [] : [`COMMENT ON DATABASE ${TARGET} IS ${quoteLiteral(database.comment)};`]),
-    ...(database.has_acl ? grantStatements(database.grants) : []),
+    ...(database.has_acl ? grantStatements(database) : []),
     ...(await readDatabaseSettings(client)).map(settingStatement),
     ...(database.is_template ? [`ALTER DATABASE ${TARGET} IS_TEMPLATE true;`] : []),
   ];
@@ -118,9 +118,11 @@ async function readGrants(client: pg.Client): Promise<Grant[]> {
   return rows;
 }
 
-function grantStatements(grants: readonly Grant[]): string[] {
+/** Both have privileges by default, and either can have lost them. */
+function grantStatements({ owner, grants }: Pick<DatabaseRow, 'owner' | 'grants'>): string[] {
   return [
     `REVOKE ALL ON DATABASE ${TARGET} FROM PUBLIC;`,
+    `REVOKE ALL ON DATABASE ${TARGET} FROM ${quoteIdentifier(owner)};`,
     ...grants.map(
       ({ grantee, privilege, grantable }) =>
         `GRANT ${privilege} ON DATABASE ${TARGET} TO ${grantee === null ? 'PUBLIC' : quoteIdentifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''};`,

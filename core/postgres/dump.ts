@@ -84,7 +84,13 @@ async function openOnce(
       signal,
     });
     const globals = await globalsPart({ access, options, environment, clients, client: snapshot.client });
-    const inventory = inventoryPart({ access, detail: options.inventory, server, client: snapshot.client });
+    const inventory = inventoryPart({
+      access,
+      detail: options.inventory,
+      besideDump: true,
+      server,
+      client: snapshot.client,
+    });
     return {
       facts: factsOf(access, server, clients, options.inventory),
       snapshotPid: snapshot.pid,

@@ -6,6 +6,7 @@ import { digest, digestOfSpelled } from './digest.ts';
 import { generatedStream } from './generated.ts';
 import { readInventoryHead } from './inventoryHead.ts';
 import type { InventoryObject } from './inventorySchema.ts';
+import { dumpsSubscriptions } from './notCarried.ts';
 import { objectQueries } from './objectQueries.ts';
 import { readTables } from './tableRows.ts';
 
@@ -52,8 +53,10 @@ interface ObjectRow {
 }
 
 async function* readObjects(job: InventoryJob): AsyncGenerator<InventoryObject> {
+  const leftOut = job.besideDump === true && !(await dumpsSubscriptions(job.client)) ? 'subscription' : undefined;
   for (const query of objectQueries(job.server.major))
-    for await (const row of inBatches<ObjectRow>(job.client, query)) yield describeObject(row);
+    for await (const row of inBatches<ObjectRow>(job.client, query))
+      if (row.kind !== leftOut) yield describeObject(row);
 }
 
 function describeObject(row: ObjectRow): InventoryObject {

@@ -76,6 +76,7 @@ const object = z.strictObject({
 const notCarried = z.strictObject({
   kind: z.enum([
     'replication slot',
+    'subscription',
     'subscription state',
     'prepared transaction',
     'rows of foreign table',
@@ -120,6 +121,13 @@ const serverNeeds = z.strictObject({
   ),
   /** Who granted privileges on what belongs to others, and on what. Absent in inventories of earlier releases. */
   grantors: z.array(z.strictObject({ grantor: z.string(), objects: z.array(z.string()) })).optional(),
+  /** Tables whose row-level security holds for their owner too. Absent in inventories of earlier releases. */
+  forcedSecurity: z.array(z.strictObject({ schema: z.string(), name: z.string() })).optional(),
+  /**
+   * Schemas, tables and sequences that their own owner may not look into: he took that right from himself. Absent in
+   * inventories of earlier releases.
+   */
+  closedToOwners: z.array(z.string()).optional(),
   /**
    * Materialized views that hold rows, the tables with row-level security that they read, as which role, whose these tables
    * are, and whether it holds for their owner too. Absent in inventories of earlier releases.

@@ -4,7 +4,7 @@ import { DUMPED_RELATION, FIRST_USER_OID, USER_RELATION } from './relations.ts';
 
 /**
  * What belongs to this database and is in no dump of it, by PostgreSQL's own rules (pg_dump's manual page and source):
- * state of replication, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
+ * state of replication, subscriptions where the role that dumps is no superuser, transactions waiting for their second phase, rows that live elsewhere or that a standby lacks,
  * indexes that failed to be built, what somebody made in pg_catalog, owners of extensions, whether the triggers behind
  * foreign keys and deferrable constraints fire (pg_dump reads those of users only). Security labels are in it and load only
  * where their provider is loaded. A child's columns come back behind those it inherits (its CREATE TABLE ... INHERITS puts
@@ -17,7 +17,7 @@ export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
     select kind, name from (
       select 'replication slot' as kind, slot_name::text as name from pg_replication_slots, this where database = datname
       union all
-      select 'subscription state', quote_ident(s.subname) from pg_subscription s, this where s.subdbid = this.oid
+      select case when ${DUMPS_SUBSCRIPTIONS} then 'subscription state' else 'subscription' end, quote_ident(s.subname) from pg_subscription s, this where s.subdbid = this.oid
       union all
       select 'prepared transaction', gid from pg_prepared_xacts, this where database = datname
       union all
@@ -70,6 +70,14 @@ export async function readNotCarried(client: pg.Client): Promise<NotCarried[]> {
        where m.umoptions is null and m.usename <> current_user and not pg_has_role(s.srvowner, 'usage')) found
      order by kind, name collate "C"`);
   return rows;
+}
+
+/** What pg_dump asks its session too (getSubscriptions); every role sees that they are there. */
+const DUMPS_SUBSCRIPTIONS = `current_setting('is_superuser')::bool`;
+
+export async function dumpsSubscriptions(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ dumps: boolean }>(`select ${DUMPS_SUBSCRIPTIONS} as dumps`);
+  return rows[0]?.dumps === true;
 }
 
 /** Children whose own columns stand before inherited ones, and their children. Partitions are attached, and keep theirs. */

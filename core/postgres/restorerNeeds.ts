@@ -1,14 +1,29 @@
 import type pg from 'pg';
 import type { ServerNeeds } from './inventorySchema.ts';
-import { USER_RELATION, USER_SCHEMA } from './relations.ts';
+import { DUMPED_RELATION, USER_RELATION, USER_SCHEMA } from './relations.ts';
 
 /** What a restore of the database one is connected to asks of the roles that restore and own it. Every role may read it. */
 export async function readRestorerNeeds(
   client: pg.Client,
-): Promise<Required<Pick<ServerNeeds, 'grantors' | 'securedFills'>>> {
+): Promise<Required<Pick<ServerNeeds, 'grantors' | 'closedToOwners' | 'forcedSecurity' | 'securedFills'>>> {
   const grantors = await client.query<{ grantor: string; objects: string[] }>(GRANTORS);
   const fills = await client.query<NonNullable<ServerNeeds['securedFills']>[number]>(SECURED_FILLS);
-  return { grantors: grantors.rows, securedFills: fills.rows };
+  const closed = await client.query<{ object: string }>(CLOSED_TO_OWNERS);
+  return {
+    grantors: grantors.rows,
+    closedToOwners: closed.rows.map(({ object }) => object),
+    forcedSecurity: await readForcedSecurity(client),
+    securedFills: fills.rows,
+  };
+}
+
+/** Tables that nobody reads whole but superusers and roles with BYPASSRLS. */
+export async function readForcedSecurity(client: pg.Client): Promise<NonNullable<ServerNeeds['forcedSecurity']>> {
+  const { rows } = await client.query<{ schema: string; name: string }>(`
+    select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind = 'r' and c.relrowsecurity and c.relforcerowsecurity and ${DUMPED_RELATION}
+     order by n.nspname collate "C", c.relname collate "C"`);
+  return rows;
 }
 
 /** Whoever holds a privilege with grant option may give it on, and stands in it as the one who did. */
@@ -37,6 +52,15 @@ const GRANTORS = `
                  (pg_identify_object(p.classid, p.objid, 0)).identity collate "C" as object
             from privileges p, aclexplode(p.acl) x where x.grantor <> p.owner) found
    group by grantor order by grantor`;
+
+const CLOSED_TO_OWNERS = `
+  select object from (
+    select (pg_identify_object('pg_namespace'::regclass, n.oid, 0)).identity collate "C" as object from pg_namespace n
+     where ${USER_SCHEMA} and not has_schema_privilege(n.nspowner, n.oid, 'usage')
+    union all
+    select (pg_identify_object('pg_class'::regclass, c.oid, 0)).identity from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p', 'm', 'S') and ${USER_RELATION} and not has_table_privilege(c.relowner, c.oid, 'select')) closed
+   order by object`;
 
 /**
  * What a view reads it reads as its owner, unless it says security_invoker, and a materialized view is filled as its own.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { symlink, writeFile } from 'node:fs/promises';
+import { symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
@@ -9,8 +9,9 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { buildProgram } from '../../client/main.ts';
 import { createTerminal } from '../../client/terminal.ts';
-import { HOLDFAST, holdfast } from '../support/commandLine.ts';
+import { HOLDFAST, holdfast, holdfastInto } from '../support/commandLine.ts';
 import { temporaryDirectory } from '../support/directories.ts';
+import { fillDisk, lastFirst, mountSmallDisk, noMounts } from '../support/smallDisk.ts';
 
 const BIN = fileURLToPath(new URL('../../client/bin.js', import.meta.url));
 
@@ -165,6 +166,32 @@ test('a reader that stops reading is no error', async () => {
   child.stdout.resume();
   await once(child, 'close');
   assert.equal(stderr, '');
+});
+
+const NO_ROOM =
+  /^holdfast: error: [^\n]*standard output[^\n]*no room is left[^\n]*ENOSPC[^\n]*\nholdfast: hint: [^\n]+\n$/i;
+
+test('an answer that cannot be written is a failure, told once; a worse exit code stays', async () => {
+  for (const [expected, ...args] of [
+    [1, 'config', 'schema'],
+    [1, '--help'],
+    [2, '--json', 'confg'],
+  ] as const) {
+    const { code, stderr } = await holdfastInto('/dev/full', args);
+    assert.match(stderr, NO_ROOM, args.join(' '));
+    assert.equal(code, expected, args.join(' '));
+  }
+});
+
+test('an answer of which only the beginning finds room is a failure', { skip: noMounts }, async (t) => {
+  const scope = lastFirst(t);
+  const directory = await temporaryDirectory(scope);
+  mountSmallDisk(scope, directory, 1);
+  await fillDisk(directory);
+  await truncate(join(directory, '.filler'), 2 ** 20 - 8192);
+  const { code, stderr } = await holdfastInto(join(directory, 'schema.json'), ['config', 'schema']);
+  assert.match(stderr, NO_ROOM);
+  assert.equal(code, 1);
 });
 
 test('the configuration is the one asked for, else HOLDFAST_CONFIG, else ./holdfast.yaml', async (t) => {

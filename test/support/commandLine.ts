@@ -45,3 +45,10 @@ export function startHoldfast(args: readonly string[], options: CommandOptions =
 export function holdfast(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return startHoldfast(args, options).ended;
 }
+
+/** The same with its standard output in a file, which a shell opens. */
+export async function holdfastInto(file: string, args: readonly string[]): Promise<Omit<CommandResult, 'stdout'>> {
+  const command = ['-c', 'to=$1; shift; exec "$@" > "$to"', 'sh', file, HOLDFAST, ...args];
+  const { code, stderr } = await holdfast(command, { program: '/bin/sh' });
+  return { code, stderr };
+}

@@ -40,12 +40,14 @@ export async function createRoles(
 
 /**
  * Who is no superuser can give what he restores only to roles that he is a member of. From 16 on he is one of those that he
- * makes, and needs the option SET beside.
+ * makes, and needs the options SET and INHERIT beside.
  */
 async function joinRoles(client: pg.Client, roles: readonly string[]): Promise<void> {
-  const { rows } = await client.query<{ superuser: boolean }>(
-    'select rolsuper as superuser from pg_roles where rolname = current_user',
+  const { rows } = await client.query<{ superuser: boolean; options: string }>(
+    `select rolsuper as superuser, case when current_setting('server_version_num')::int >= 160000 then ' WITH INHERIT TRUE, SET TRUE' else '' end as options
+       from pg_roles where rolname = current_user`,
   );
-  if (rows[0]?.superuser !== false) return;
-  for (const role of roles) await client.query(`GRANT ${quoteIdentifier(role)} TO CURRENT_USER`);
+  const [own] = rows;
+  if (own?.superuser !== false) return;
+  for (const role of roles) await client.query(`GRANT ${quoteIdentifier(role)} TO CURRENT_USER${own.options}`);
 }

@@ -23,7 +23,9 @@ export function databaseProperties(globals: string, target: string, scope: Resto
   const name = quoteIdentifier(target);
   const all = splitGlobals(globals).filter(({ nameAt }) => nameAt !== undefined);
   const wanted = all.filter(({ text }) => !isLeftOut(text, scope));
-  const sql = (statements: readonly GlobalsStatement[]) => statements.map((each) => statementFor(each, name));
+  const owner = all.map(({ text }) => OWNER.exec(text)?.[1]).find((each) => each !== undefined);
+  const sql = (statements: readonly GlobalsStatement[]) =>
+    statements.flatMap((each) => revokingFromBoth(each, owner)).map((each) => statementFor(each, name));
   const roleSettings = all.filter(
     ({ text }) => !wanted.some((each) => each.text === text) && text.startsWith('ALTER ROLE'),
   );
@@ -141,6 +143,15 @@ function isParameter(text: string): boolean {
   if (/^ALTER DATABASE\s+OWNER TO /.test(text)) return true;
   const name = SETTING.exec(text)?.[1];
   return name !== undefined && !HINDERING.has(name.toLowerCase());
+}
+
+const OWNER = /^ALTER DATABASE\s+OWNER TO (.*)$/s;
+
+/** Backups of earlier releases say of the owner what he may, and not that he may no more than that. */
+function revokingFromBoth(statement: GlobalsStatement, owner: string | undefined): GlobalsStatement[] {
+  const fromPublic = /^(REVOKE ALL ON DATABASE\s+FROM )PUBLIC$/.exec(statement.text)?.[1];
+  if (fromPublic === undefined || owner === undefined) return [statement];
+  return [statement, { ...statement, text: `${fromPublic}${owner}` }];
 }
 
 /** As `databaseSettingsSql` writes them; one of an extension has a second name, which is not looked at. */

@@ -3,6 +3,8 @@ import { codeOf } from '../../errors.ts';
 import type { DatabaseAccess } from '../../postgres/access.ts';
 import { inSession } from '../../postgres/inSession.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
+import type { RestoreScope } from '../run.ts';
+import type { Restorer } from './restorer.ts';
 
 /** Who has to be allowed to create what, for as long as it is being given to him. */
 export interface Creators {
@@ -13,22 +15,16 @@ export interface Creators {
 
 /**
  * The owners that the restoring role needs them to be: PostgreSQL lets nobody but a superuser give an object to a role that
- * may not create it there (ALTER TABLE, "Description"), and pg_restore gives privileges last. Undefined for a superuser.
+ * may not create it there (ALTER TABLE, "Description"), and privileges come last.
  */
-export async function creatorsNeeded(
-  target: DatabaseAccess,
+export function creatorsNeeded(
+  { role }: Restorer,
   { objects }: Pick<Inventory, 'objects'>,
-  signal?: AbortSignal,
-): Promise<Creators | undefined> {
-  const { role, superuser } = await inSession(target, 'looking at the role that restores', signal, async (client) => {
-    const { rows } = await client.query<{ role: string; superuser: boolean }>(
-      'select rolname::text as role, rolsuper as superuser from pg_roles where rolname = current_user',
-    );
-    return rows[0] ?? { role: '', superuser: false };
-  });
-  if (superuser) return undefined;
+  { noOwner }: Pick<RestoreScope, 'noOwner'>,
+): Creators {
   const schemas = new Set(objects.filter(({ kind }) => kind === 'schema').map(({ identity }) => identity));
-  const owners = objects.flatMap(({ identity, owner }) => {
+  const owned = noOwner ? [] : objects;
+  const owners = owned.flatMap(({ identity, owner }) => {
     const schema = FIRST_NAME.exec(identity)?.[1] ?? '';
     return owner !== undefined && schemas.has(schema) ? [{ schema, role: owner }] : [];
   });
@@ -38,7 +34,7 @@ export async function creatorsNeeded(
   return {
     inSchemas: [...distinct.values()],
     inDatabase: [
-      ...new Set(objects.flatMap(({ kind, owner }) => (/^(schema|publication)$/.test(kind) && owner ? [owner] : []))),
+      ...new Set(owned.flatMap(({ kind, owner }) => (/^(schema|publication)$/.test(kind) && owner ? [owner] : []))),
     ],
   };
 }
@@ -60,9 +56,9 @@ export async function whileTheyMayCreate<Result>(
   const lent: string[] = [];
   await inSession(target, 'letting owners create', signal, async (client) => {
     const lacking = [...(await lackingInDatabase(client, inDatabase)), ...(await lackingInSchemas(client, inSchemas))];
-    for (const { where, role } of lacking)
-      if (await mayGrant(client, `GRANT CREATE ON ${where} TO ${role}`))
-        lent.push(`REVOKE CREATE ON ${where} FROM ${role}`);
+    for (const { right, where, role } of lacking)
+      if (await mayGrant(client, `GRANT ${right} ON ${where} TO ${role}`))
+        lent.push(`REVOKE ${right} ON ${where} FROM ${role}`);
   });
   const result = await work();
   await inSession(target, 'taking back what owners may create', signal, async (client) => {
@@ -72,6 +68,7 @@ export async function whileTheyMayCreate<Result>(
 }
 
 interface Lacking {
+  readonly right: 'CREATE' | 'USAGE';
   /** As GRANT names it. */
   readonly where: string;
   readonly role: string;
@@ -79,7 +76,7 @@ interface Lacking {
 
 async function lackingInDatabase(client: pg.Client, roles: readonly string[]): Promise<Lacking[]> {
   const { rows } = await client.query<Lacking>(
-    `select format('DATABASE %I', current_database()) as where, quote_ident(rolname) as role from pg_roles
+    `select 'CREATE' as "right", format('DATABASE %I', current_database()) as where, quote_ident(rolname) as role from pg_roles
       where rolname = any ($1) and rolname <> 'pg_database_owner'
         and not has_database_privilege(oid, current_database(), 'create')`,
     [roles],
@@ -89,10 +86,12 @@ async function lackingInDatabase(client: pg.Client, roles: readonly string[]): P
 
 async function lackingInSchemas(client: pg.Client, wanted: Creators['inSchemas']): Promise<Lacking[]> {
   const { rows } = await client.query<Lacking>(
-    `select format('SCHEMA %I', nspname) as where, quote_ident(rolname) as role
+    `select right_wanted as "right", format('SCHEMA %I', nspname) as where, quote_ident(rolname) as role
        from unnest($1::text[], $2::text[]) as wanted (schema, role)
        join pg_namespace on quote_ident(nspname) = schema join pg_roles on rolname = role
-      where not has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'create')`,
+       -- What an index computes runs as the owner of its table.
+       cross join (values ('CREATE'), ('USAGE')) as rights (right_wanted)
+      where not has_schema_privilege(pg_roles.oid, pg_namespace.oid, right_wanted)`,
     [wanted.map(({ schema }) => schema), wanted.map(({ role }) => role)],
   );
   return rows;

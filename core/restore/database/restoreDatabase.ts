@@ -14,8 +14,9 @@ import { analyzeTables } from './analyzeTables.ts';
 import { parseList } from './archiveEntries.ts';
 import { applyParameters, applyProperties, databaseProperties } from './databaseProperties.ts';
 import { dropTemplateObjects } from './dropTemplateObjects.ts';
-import { restoreAfterRows, restoreBeforeRows, restoreLast, type Definitions } from './definitions.ts';
+import { restoreDefinitions, type Definitions } from './definitions.ts';
 import { creatorsNeeded } from './lendCreate.ts';
+import { readRestorer } from './restorer.ts';
 import { fromGoodCopy } from '../choose/fromGoodCopy.ts';
 import { dropLines } from '../names.ts';
 import { describeCopy } from '../choose/readDescription.ts';
@@ -105,7 +106,15 @@ async function fillTarget(
   const properties = databaseProperties(globals, target, options);
   const contents = await listArchiveFile(clients, file, signal);
   const entries = parseList(contents);
-  const selection = await selectEntries({ inventory, entries, definitions: file, tables: options.tables });
+  const access = { ...server, name: target };
+  const restorer = await readRestorer(access, inventory, signal);
+  const selection = await selectEntries({
+    inventory,
+    entries,
+    definitions: file,
+    tables: options.tables,
+    mayBecome: restorer && (options.noOwner ? new Set() : restorer.mayBecome),
+  });
   const session: RestoreSession = {
     clients,
     serverMajor,
@@ -115,20 +124,19 @@ async function fillTarget(
     entries,
   };
   const phases = startPhases(options, backend);
-  const access = { ...server, name: target };
-  const creators = options.noOwner ? undefined : await creatorsNeeded(access, inventory, signal);
-  const definitions: Definitions = { session, file, selection, target: access, creators, signal };
+  const creators = restorer && creatorsNeeded(restorer, inventory, options);
+  const definitions: Definitions = { session, file, target: access, creators, jobs, signal };
   await phases.run('definitions', async () => {
     await dropTemplateObjects(access, inventory, signal);
     await preparePublicSchema(access, { ...options, contents, inventory, serverMajor }, signal);
     await applyParameters(server, properties, signal);
-    await restoreBeforeRows(definitions);
+    await restoreDefinitions(definitions, selection.beforeRows);
   });
   await phases.run('rows', () => restoreRows(options, backend, session, selection.rows, phases.onBytes));
-  await phases.run('indexes', () => restoreAfterRows(definitions, jobs));
+  await phases.run('indexes', () => restoreDefinitions(definitions, selection.afterRows));
   const analyzed = await phases.run('statistics', () => analyzeTables(access, jobs, signal));
   await phases.run('settings', async () => {
-    await restoreLast(definitions);
+    await restoreDefinitions(definitions, selection.last);
     await applyProperties(database, properties, options);
   });
   return { durations: phases.durations(), warnings: [...properties.warnings, ...selection.warnings, ...analyzed] };

@@ -3,7 +3,7 @@ import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { failure } from './finding.ts';
 import type { PreflightTargetOptions } from '../run.ts';
-import type { RoleOnServer } from './targetFindings.ts';
+import type { RoleOnServer } from './roleOnServer.ts';
 
 /**
  * Materialized views whose owner row-level security keeps from reading all: pg_restore has the server refuse to fill them,

@@ -7,7 +7,7 @@ import type { Inventory } from '../../postgres/inventorySchema.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { failure, warning } from './finding.ts';
 import { onServer } from '../database/onServer.ts';
-import type { RoleOnServer } from './targetFindings.ts';
+import type { RoleOnServer } from './roleOnServer.ts';
 import { tryStatement } from './tryStatement.ts';
 
 /** Milliseconds for all libraries of a backup: what was not tried by then is told, and not refused. */

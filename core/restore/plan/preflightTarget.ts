@@ -1,23 +1,24 @@
 import type pg from 'pg';
 import { connect, endSession, queryError } from '../../postgres/access.ts';
 import type { Finding } from '../../postgres/finding.ts';
+import type { Inventory } from '../../postgres/inventorySchema.ts';
 import { readServer } from '../../postgres/server.ts';
+import { connectFindings } from './connectFindings.ts';
 import { fillFindings } from './fillFindings.ts';
 import { libraryFindings } from './libraryFindings.ts';
 import { databaseLocaleFindings, needFindings } from './needFindings.ts';
 import { ownStoreFinding } from './ownStores.ts';
 import type { PreflightTargetOptions, TargetInspection } from '../run.ts';
+import { readRole, type RoleOnServer } from './roleOnServer.ts';
 import { rightsFindings } from './rightsFindings.ts';
 import {
   existenceFinding,
   extensionFindings,
   nameFinding,
-  readRole,
   roleFindings,
   spaceFindings,
   tablespaceFindings,
   versionFindings,
-  type RoleOnServer,
 } from './targetFindings.ts';
 
 /**
@@ -30,7 +31,7 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
   try {
     const facts = await readServer(client);
     const role = await readRole(client);
-    const roles = await roleFindings(client, role, options);
+    const roles = await roleFindings(client, role, facts.major, options);
     const { findings: space, ...bytes } = await spaceFindings(client, options);
     const name = nameFinding(options);
     const findings = [
@@ -40,9 +41,10 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
       ...versionFindings(facts, options),
       ...roles.findings,
       ...(await rightsFindings(client, role, facts.major, options)),
+      ...(await connectFindings(client, role, options)),
       ...(await fillFindings(client, role, options)),
       ...(await databaseLocaleFindings(client, description.inventory)),
-      ...(await tablespaceFindings(client, [description.inventory.database.tablespace])),
+      ...(await tablespaceFindings(client, role, tablespaceOfDatabase(description.inventory))),
       ...(await contentFindings(client, role, options)),
       ...space,
     ];
@@ -60,6 +62,11 @@ export async function preflightTarget(options: PreflightTargetOptions): Promise<
   }
 }
 
+/** To make a database in the server's default one, none is named. */
+function tablespaceOfDatabase({ database: { tablespace } }: Inventory): string[] {
+  return tablespace === 'pg_default' ? [] : [tablespace];
+}
+
 /** What is in the database and cannot be made on this server. Of single tables, which need little of it, no refusal. */
 async function contentFindings(
   client: pg.Client,
@@ -70,7 +77,7 @@ async function contentFindings(
   const tablespaces = inventory.tablespaces.filter((name) => name !== inventory.database.tablespace);
   const findings = [
     ...(await extensionFindings(client, role, description)),
-    ...(await tablespaceFindings(client, tablespaces)),
+    ...(await tablespaceFindings(client, role, tablespaces)),
     ...(await needFindings(client, inventory)),
     ...(await libraryFindings(server, role, inventory, signal)),
   ];

@@ -3,10 +3,13 @@ import { codeOf } from '../../errors.ts';
 import { settingAssignment } from '../../postgres/databaseSettings.ts';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
 import type { Inventory } from '../../postgres/inventorySchema.ts';
+import { resolveTables } from '../database/selectTables.ts';
+import { shownName, type TableName } from '../reconcile/compareInventories.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { failure } from './finding.ts';
+import type { Lack } from './ownerFindings.ts';
 import type { PreflightTargetOptions } from '../run.ts';
-import type { RoleOnServer } from './targetFindings.ts';
+import type { RoleOnServer } from './roleOnServer.ts';
 import { tryStatement } from './tryStatement.ts';
 
 /** What a role that is no superuser must be allowed beside owning what it restores: else the restore fails at it. */
@@ -22,6 +25,10 @@ export async function rightsFindings(
     ...(await parameterFindings(client, role, serverMajor, settings)),
     ...(await roleSettingFindings(client, role, serverMajor, settings)),
     ...(noPrivileges ? [] : grantorFindings(role, inventory, tables !== undefined)),
+    ...forcedSecurityLacks(role, comparedUnderSecurity(inventory, tables)).map(({ message, advice }) =>
+      failure(message, advice),
+    ),
+    ...(noPrivileges || noOwner ? [] : await closedFindings(client, role, inventory, tables !== undefined)),
   ];
 }
 
@@ -94,6 +101,44 @@ function grantorFindings(role: RoleOnServer, { needs }: Inventory, some: boolean
   const finding = failure(
     `privileges were granted by others than the owner, which only a superuser can restore: by ${named.join('; by ')}`,
     'Restore as a superuser, or leave privileges out (--no-privileges).',
+  );
+  return [some ? { ...finding, severity: 'warning' } : finding];
+}
+
+/** The restored rows are counted, unless the backup has no numbers to compare them with. */
+function comparedUnderSecurity(inventory: Inventory, chosen: readonly string[] | undefined): TableName[] {
+  const compared = (chosen ? resolveTables(inventory, chosen) : inventory.tables).filter(
+    ({ rows }) => rows !== undefined,
+  );
+  const names = new Set(compared.map(shownName));
+  return (inventory.needs?.forcedSecurity ?? []).filter((table) => names.has(shownName(table)));
+}
+
+/** Tables that the role cannot read to compare them, though it may do everything that their owner may. */
+export function forcedSecurityLacks(role: RoleOnServer, tables: readonly TableName[]): Lack[] {
+  if (role.superuser || role.bypassesRowSecurity || tables.length === 0) return [];
+  return [
+    {
+      message: `role ${role.name} cannot compare what it restores of tables whose row-level security is forced on their owner: ${cutList(tables.map(shownName))}`,
+      advice: `ALTER ROLE ${quoteIdentifier(role.name)} BYPASSRLS;`,
+    },
+  ];
+}
+
+/** What is restored is compared with what was dumped by the role that restored it, with the rights of its owners. */
+async function closedFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  { needs }: Inventory,
+  some: boolean,
+): Promise<Finding[]> {
+  const closed = needs?.closedToOwners ?? [];
+  if (closed.length === 0) return [];
+  const { rows } = await client.query<{ reads: boolean }>(`select pg_has_role('pg_read_all_data', 'usage') as reads`);
+  if (rows[0]?.reads) return [];
+  const finding = failure(
+    `role ${role.name} could not look at what it restored: owners took that right from themselves on ${cutList(closed)}`,
+    `GRANT pg_read_all_data TO ${quoteIdentifier(role.name)}; or leave privileges out (--no-privileges).`,
   );
   return [some ? { ...finding, severity: 'warning' } : finding];
 }

@@ -1,22 +1,17 @@
 import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
 import { cutList, quoteIdentifier } from '../../postgres/identifiers.ts';
-import type { Inventory } from '../../postgres/inventorySchema.ts';
 import type { Finding } from '../../postgres/finding.ts';
 import { isNamed } from '../reconcile/compareInventories.ts';
 import { failure, warning } from './finding.ts';
+import { giverLacks, ownerLacks } from './ownerFindings.ts';
+import { defaultPrivilegesOf, ownersIn } from './ownersIn.ts';
 import { createRolesSql } from '../database/sourceRoles.ts';
 import { isLeftOver } from '../database/targetDatabase.ts';
+import type { RoleOnServer } from './roleOnServer.ts';
 import type { PreflightTargetOptions } from '../run.ts';
 
 /** What a session on the target's server tells about it, question by question. */
-
-export interface RoleOnServer {
-  readonly name: string;
-  readonly superuser: boolean;
-  readonly createDatabase: boolean;
-  readonly createRole: boolean;
-}
 
 /** PostgreSQL's NAMEDATALEN is 64, with the zero at its end. */
 const LONGEST_NAME = 63;
@@ -83,17 +78,17 @@ export function versionFindings(
   return findings;
 }
 
-export async function readRole(client: pg.Client): Promise<RoleOnServer> {
-  const { rows } = await client.query<RoleOnServer>(
-    `select rolname as name, rolsuper as superuser, rolcreatedb as "createDatabase", rolcreaterole as "createRole" from pg_roles where rolname = current_user`,
-  );
-  return rows[0] ?? { name: '', superuser: false, createDatabase: false, createRole: false };
-}
-
 export async function roleFindings(
   client: pg.Client,
   role: RoleOnServer,
-  { description, noOwner = false, createRoles: willBeMade = false }: PreflightTargetOptions,
+  serverMajor: number,
+  {
+    description,
+    noOwner = false,
+    noPrivileges = false,
+    tables,
+    createRoles: willBeMade = false,
+  }: PreflightTargetOptions,
 ): Promise<{ findings: Finding[]; createRoles: string[] }> {
   const findings: Finding[] = [];
   if (!role.superuser && !role.createDatabase)
@@ -101,10 +96,7 @@ export async function roleFindings(
       failure(`role ${role.name} may not create databases`, `ALTER ROLE ${quoteIdentifier(role.name)} CREATEDB;`),
     );
   const { inventory, globals } = description;
-  const { rows } = await client.query<{ name: string; member: boolean }>(
-    // To give an object away takes SET on its new owner from 16 on, where a membership can come without.
-    `select rolname as name, pg_has_role(oid, case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end) as member from pg_roles`,
-  );
+  const { rows } = await client.query<{ name: string }>('select rolname as name from pg_roles');
   const present = rows.map(({ name }) => name);
   const lacking = inventory.roles.filter(({ name }) => !present.includes(name));
   const missing = lacking.map(({ name }) => name);
@@ -131,22 +123,23 @@ export async function roleFindings(
         severity: noOwner ? 'warning' : 'failure',
       });
   }
-  const foreign = ownersIn(inventory).filter((name) => rows.some((each) => each.name === name && !each.member));
-  if (!noOwner && foreign.length > 0)
-    findings.push(
-      failure(
-        `role ${role.name} cannot give what it restores to ${cutList(foreign.map(quoteIdentifier))}`,
-        `Restore as a superuser, grant it those roles, or leave owners out.`,
-      ),
-    );
+  if (!noOwner) {
+    const toBeMade = willBeMade ? missing : [];
+    for (const { message, advice } of await ownerLacks(client, role, serverMajor, {
+      owners: ownersIn(inventory),
+      toBeMade,
+    }))
+      findings.push(failure(message, `${advice} or restore as a superuser, or leave owners out.`));
+  }
+  if (!noPrivileges && tables === undefined) {
+    const told = noOwner ? [] : ownersIn(inventory).map(({ name }) => name);
+    const givers = defaultPrivilegesOf(inventory).filter((name) => !told.includes(name));
+    for (const { message, advice } of await giverLacks(client, role, serverMajor, givers))
+      findings.push(
+        failure(message, `${advice} or restore as a superuser, or leave privileges out (--no-privileges).`),
+      );
+  }
   return { findings, createRoles };
-}
-
-/** Without the role that every database's own owner is a member of. */
-function ownersIn({ database, objects }: Inventory): string[] {
-  const owners = new Set([database.owner, ...objects.flatMap(({ owner }) => owner ?? [])]);
-  owners.delete('pg_database_owner');
-  return [...owners].toSorted();
 }
 
 interface ExtensionRow {
@@ -195,13 +188,27 @@ export async function extensionFindings(
   });
 }
 
-export async function tablespaceFindings(client: pg.Client, needed: readonly string[]): Promise<Finding[]> {
-  const { rows } = await client.query<{ name: string }>('select spcname as name from pg_tablespace');
-  return needed
-    .filter((name) => !rows.some((row) => row.name === name))
-    .map((name) =>
-      failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`),
-    );
+/** Without a privilege a role may make things in a database's own tablespace only, and no database but in the server's default. */
+export async function tablespaceFindings(
+  client: pg.Client,
+  role: RoleOnServer,
+  needed: readonly string[],
+): Promise<Finding[]> {
+  const { rows } = await client.query<{ name: string; allowed: boolean }>(
+    `select spcname as name, has_tablespace_privilege(oid, 'create') as allowed from pg_tablespace`,
+  );
+  return needed.flatMap((name) => {
+    const found = rows.find((row) => row.name === name);
+    if (found?.allowed) return [];
+    if (found === undefined)
+      return [failure(`tablespace ${name} is missing`, `CREATE TABLESPACE ${quoteIdentifier(name)} LOCATION '...';`)];
+    return [
+      failure(
+        `role ${role.name} may make nothing in tablespace ${name}`,
+        `GRANT CREATE ON TABLESPACE ${quoteIdentifier(name)} TO ${quoteIdentifier(role.name)};`,
+      ),
+    ];
+  });
 }
 
 /** Beside the database itself there is the log of its writing, which the server recycles. */

@@ -66,6 +66,7 @@ function missingTables(wanted: readonly InventoryTable[], found: Inventory): Dif
 
 const WHY: Readonly<Record<NotCarried['kind'], string>> = {
   'replication slot': 'is not restored: make it again where something reads from it',
+  subscription: 'is not in the backup: the role that dumped is no superuser, and pg_dump leaves it out',
   'subscription state': 'is restored disabled and without its state: enable it, or drop it, by hand',
   'prepared transaction': 'waited for its second phase and is not in the backup',
   'rows of foreign table': 'live on another server and are not in the backup',

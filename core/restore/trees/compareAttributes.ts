@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { attributesOf, isAcl, isLabel, whyNotRestored, type Attribute } from '../../files/attributeNames.ts';
 import { createPathCollector, printablePath, type PathCollector } from '../../files/paths.ts';
 import { plainName } from '../../files/pathSelection.ts';
 import { readAttributes } from '../../files/readAttributes.ts';
@@ -42,7 +43,7 @@ export function createAttributeComparison(options: CompareTreeOptions, found: Di
     for (const [name, attribute] of expected) {
       const there = actual.get(name);
       const verdict = judge(attribute, there);
-      const reason = whyNot(name, options.tar, owners);
+      const reason = whyNotRestored(name, options.tar, owners);
       if (verdict === 'same') continue;
       if (isLabel(name)) labels.add(named(entry, name));
       else if (verdict === 'renumbered') {
@@ -90,75 +91,11 @@ const NOT_KEPT =
 const RENUMBERED = 'they name users or groups that have another number here than where they were backed up';
 const GIVEN = 'the system gives them by rules of its own';
 
-/** Why it is not even tried to restore an attribute; undefined where it is. */
-function whyNot(name: string, tar: CompareTreeOptions['tar'], owners: boolean): string | undefined {
-  if (tar === undefined) return 'no GNU tar is installed here';
-  const byNumber = tar.xattrs && owners;
-  if (isAcl(name)) return tar.acls || byNumber ? undefined : 'the GNU tar here was built without ACLs';
-  if (!tar.xattrs) return 'the GNU tar here was built without extended attributes';
-  return owners || name.startsWith('user.') ? undefined : 'it takes root, and a restore of the owners, to set them';
-}
-
-interface Attribute {
-  /** Of ACLs: users and groups by name, as far as they have one. */
-  readonly text?: string;
-  /** As the kernel has it; of ACLs users and groups by number. */
-  readonly value?: string;
-}
-
-const ACLS: Readonly<Record<string, string>> = {
-  'SCHILY.acl.access': 'ACL',
-  'SCHILY.acl.default': 'default ACL',
-  // GNU tar records these too, also without being asked for ACLs.
-  'SCHILY.xattr.system.posix_acl_access': 'ACL',
-  'SCHILY.xattr.system.posix_acl_default': 'default ACL',
-};
-
-/** By the names that people know: `ACL`, `default ACL`, `user.comment`. */
-function attributesOf(keywords: TarEntry['attributes']): Map<string, Attribute> {
-  const attributes = new Map<string, Attribute>();
-  for (const [keyword, value] of keywords ?? []) {
-    const name = ACLS[keyword] ?? attributeName(keyword);
-    const text = keyword.startsWith('SCHILY.acl.') ? aclText(value) : undefined;
-    // Nothing but what the mode says too.
-    if (name === 'ACL' && text?.split(',').length === BASE_ENTRIES) continue;
-    attributes.set(name, { ...attributes.get(name), ...(text === undefined ? { value } : { text }) });
-  }
-  return attributes;
-}
-
-/** user::, group:: and other:: (acl(5)). */
-const BASE_ENTRIES = 3;
-
-function aclText(value: string): string {
-  const entries = value.split(/[\n,]/).map((entry) => entry.replace(/#.*/, '').trim());
-  return entries
-    .filter((entry) => entry !== '')
-    .toSorted()
-    .join(',');
-}
-
-/** GNU tar writes `=` and `%` of a name as they are in addresses of the web. */
-function attributeName(keyword: string): string {
-  return keyword
-    .slice('SCHILY.xattr.'.length)
-    .replaceAll(/%(3D|25)/g, (_all, code: string) => (code === '25' ? '%' : '='));
-}
-
 function judge(expected: Attribute, there: Attribute | undefined): 'same' | 'renumbered' | 'missing' | 'other' {
   if (there === undefined) return 'missing';
   if (expected.value !== undefined && expected.value === there.value) return 'same';
   if (expected.text === undefined || expected.text !== there.text) return 'other';
   return expected.value === undefined || there.value === undefined ? 'same' : 'renumbered';
-}
-
-function isAcl(name: string): boolean {
-  return name === 'ACL' || name === 'default ACL';
-}
-
-/** SELinux's and its like: no loss, what reads them sets them anew. The capabilities of programs are no label. */
-function isLabel(name: string): boolean {
-  return name.startsWith('security.') && name !== 'security.capability';
 }
 
 function whatIs(name: string): string {

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../errors.ts';
+import { formatCount } from '../../format.ts';
 import type { Manifest, ManifestPart } from '../../repository/manifest.ts';
 import { partNamed } from '../../repository/readPart.ts';
 
@@ -24,10 +25,13 @@ export function treeNotices({ tree: report }: ManifestPart): string[] {
     changed: 'changed while being read',
     vanished: 'vanished while being read',
     unreadable: 'could not be read',
-    skipped: 'are of a kind that no archive keeps',
+    skipped: 'of a kind that no archive keeps',
   };
   return Object.entries(said).flatMap(([what, text]) => {
     const { count, paths } = report[what as keyof typeof said];
-    return count === 0 ? [] : [`${count} entries ${text} when the backup was made: ${paths.slice(0, 5).join(', ')}`];
+    if (count === 0) return [];
+    const verb = what !== 'skipped' ? '' : count === 1 ? 'was ' : 'were ';
+    const entries = `${formatCount(count, 'entry', 'entries')} ${verb}${text}`;
+    return [`${entries} when the backup was made: ${paths.slice(0, 5).join(', ')}`];
   });
 }

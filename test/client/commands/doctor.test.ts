@@ -196,7 +196,11 @@ test('[26] what the roles of restores and drills lack is named, with the grant f
     await runSql(app.database, `drop table owned_by_another`);
     await onServer(`drop role ${role}, ${owner}`);
   });
-  await runSql(app.database, `create table owned_by_another (); alter table owned_by_another owner to ${owner}`);
+  await runSql(
+    app.database,
+    `create table owned_by_another (); alter table owned_by_another owner to ${owner};
+     alter table owned_by_another enable row level security; alter table owned_by_another force row level security`,
+  );
   const settings = structuredClone(app.settings);
   const { shop } = settings.sources;
   const password = await app.writeSecret('restorer', 'canary-role');
@@ -213,13 +217,30 @@ test('[26] what the roles of restores and drills lack is named, with the grant f
       .join('\n');
   };
   const lacking = await told('source shop, restores');
+  assert.match(lacking, /\(table public\.owned_by_another\)/);
   assert.match(lacking, new RegExp(`warning: role ${role} may not create databases ALTER ROLE "${role}" CREATEDB;`));
-  assert.match(lacking, new RegExp(`cannot give what it restores to .*${owner}.* GRANT .*${owner}.* TO "${role}";`));
-  assert.match(lacking, /may not end the sessions .* GRANT pg_signal_backend/);
-  assert.match(await told('source shop, drills'), /^warning: role \S+ may not create databases/);
+  assert.match(lacking, new RegExp(`cannot give what it restores to .*${owner}.* GRANT .*${owner}.* TO "${role}"`));
+  assert.match(lacking, /may not end the sessions .* GRANT "pg_signal_backend"/);
+  assert.match(
+    lacking,
+    new RegExp(`is forced on their owner: public\\.owned_by_another ALTER ROLE "${role}" BYPASSRLS;`),
+  );
+  const drills = await told('source shop, drills');
+  assert.match(drills, /^warning: role \S+ may not create databases/);
+  assert.match(drills, /is forced on their owner: public\.owned_by_another/);
   const { user } = testPostgres();
-  await onServer(`alter role ${role} createdb; grant pg_signal_backend, ${owner}, ${quoteIdentifier(user)} to ${role}`);
+  await onServer(
+    `alter role ${role} createdb bypassrls; grant pg_signal_backend, ${owner}, ${quoteIdentifier(user)} to ${role}`,
+  );
   assert.match(await told('source shop, restores'), new RegExp(`^ok: role ${role} may restore this database`));
+  await onServer(`revoke ${owner} from ${role}; alter role ${role} noinherit; grant ${owner} to ${role}`);
+  assert.match(
+    await told('source shop, restores'),
+    new RegExp(
+      `warning: role ${role} does not inherit .*${owner}.* (GRANT .* WITH INHERIT TRUE|ALTER ROLE "${role}" INHERIT)`,
+    ),
+  );
+  await onServer(`revoke ${owner} from ${role}; alter role ${role} inherit; grant ${owner} to ${role}`);
   assert.match(await told('source shop, drills'), new RegExp(`^ok: role ${role} may make drills`));
   Object.assign(shop ?? {}, { restore: { user: role, password: await app.writeSecret('wrong', 'canary-wrong') } });
   const { code, findings } = await doctor(settings);

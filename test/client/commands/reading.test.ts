@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,6 +24,9 @@ import {
   writeBackupKeys,
   type PlainPart,
 } from '../../core/repository/storedBackup.ts';
+import { holdfastInto } from '../../support/commandLine.ts';
+import { lastFirst, noMounts } from '../../support/smallDisk.ts';
+import { archiveTree, python, requiredTar, treeConfiguration } from '../../core/files/trees.ts';
 import { holdfast } from '../commandLine.ts';
 
 /** A directory and a bucket with one backup each, cataloged, and the configuration that names them all. */
@@ -202,6 +206,29 @@ test('extract: every form of every part, byte for byte, never over something tha
   );
 });
 
+test('extract of a tree tells the attributes that could not be set, and is degraded', { skip: noMounts }, async (t) => {
+  const { home, keys, local, copies } = await installation(t);
+  const scope = lastFirst(t);
+  const [tree, into] = [await temporaryDirectory(scope), await temporaryDirectory(scope)];
+  python(tree, `import os\nopen('file', 'w').close()\nos.setxattr('file', 'user.kept', b'1')`);
+  const { archive } = await archiveTree(treeConfiguration(tree), { tar: await requiredTar() });
+  const part: PlainPart = { part: 'media', format: 'tar', ...(await archiveDirectory(tree)), bytes: archive };
+  const { id } = await storeBackup([local], keys, [part], { id: '20261122T020000Z-zzzzzz' });
+  const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
+  const extract = (output: string) =>
+    holdfast('recover', 'extract', id, ...key, '--part', 'media', '--as', 'files', '-o', output);
+  const whole = await extract(join(home, 'whole'));
+  assert.equal(whole.exitCode, 0, whole.stderr);
+  // Nobody has compared what stands there.
+  assert.doesNotMatch(whole.stdout, /, verified/);
+  // A file system without any extended attributes.
+  execFileSync('mount', ['-t', 'ramfs', 'ramfs', into]);
+  scope.after(async () => void execFileSync('umount', ['-l', into]));
+  const degraded = await extract(join(into, 'media'));
+  assert.equal(degraded.exitCode, 3, degraded.stderr);
+  assert.match(degraded.stderr, /warning: 1 attribute .*could not be set here: file: user\.kept\. .*--as tar/);
+});
+
 test('[16] extract passes over a bad copy and says so; with no good one it leaves nothing', async (t) => {
   const { config, home, parts, manifest, pathOf } = await installation(t);
   await truncate(pathOf('database.dump.zst.enc'), 5_000);
@@ -231,6 +258,45 @@ test('[16] extract passes over a bad copy and says so; with no good one it leave
     (await readdir(home)).filter((name) => name.startsWith('y')),
     [],
   );
+});
+
+test('extract says what to give in the place of latest', async (t) => {
+  const { home, config, copies, manifest } = await installation(t);
+  const output = ['-o', join(home, 'x')];
+  const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
+  for (const command of [
+    ['--config', config, 'extract', 'latest', ...output],
+    ['recover', 'extract', 'latest', ...key, ...output],
+  ]) {
+    const { exitCode, stderr } = await holdfast(...command);
+    assert.equal(exitCode, 2, stderr);
+    assert.match(stderr, new RegExp(`Only restores take .latest.[^]*hint: The newest are: .*${manifest.id}`));
+  }
+});
+
+test('extract and restore into a full device end with one error and what to do about it', async (t) => {
+  const { home, config, copies, manifest } = await installation(t);
+  const key = ['--local', copies, '--key', join(home, 'ops.key'), '--verify-key', join(home, 'sign.pub.pem')];
+  for (const args of [
+    ['--config', config, 'extract', manifest.id, '--part', 'media'],
+    ['recover', 'extract', manifest.id, '--part', 'media', ...key],
+    ['recover', 'extract', manifest.id, '--part', 'globals', ...key],
+  ]) {
+    const { code, stderr } = await holdfastInto('/dev/full', [...args, '-o', '-']);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^holdfast: error: [^\n]*no room is left[^\n]*ENOSPC[^\n]*\nholdfast: hint: [^\n]+\n$/m);
+    assert.equal(stderr.match(/ENOSPC/g)?.length, 1, stderr);
+    assert.doesNotMatch(stderr, /\n\s+at |verified/);
+  }
+  const into = ['--into', `media=${join(home, 'restored')}`];
+  const restored = await holdfastInto('/dev/full', ['recover', 'restore', manifest.id, ...key, ...into, '--json']);
+  assert.equal(restored.code, 1, restored.stderr);
+  assert.match(
+    restored.stderr,
+    /error: The answer could not be written.*ENOSPC.*\n.*what the command itself did is done/,
+  );
+  // It is only the answer that was lost.
+  assert.deepEqual(await readdir(join(home, 'restored')), ['photo.jpg']);
 });
 
 test('extract finds a backup on the backends when the catalog is gone', async (t) => {

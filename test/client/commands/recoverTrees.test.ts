@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { PlannedRecovery, Recovery } from '../../../client/recover/recover.ts';
@@ -45,6 +45,7 @@ test('[25] the database and all trees come back at once; what leads out of a tre
   const environment = { PGPASSWORD: testPostgres().password };
   const { code, stdout, stderr } = await run(home, [...args, ...database, ...etc], environment);
   assert.equal(code, 0, stderr + stdout);
+  assert.doesNotMatch(stderr, /left out/);
   const recovery = JSON.parse(stdout) as Recovery & { state: string };
   assert.deepEqual([recovery.state, recovery.backup], ['restored', manifest.id]);
   assert.deepEqual(
@@ -115,6 +116,8 @@ test('[26] what makes no sense of trees is refused before anything is made', asy
     [['--into', `media=${inHome('a')}`, '--into', `media=${inHome('b')}`], 2, /two places for the same/],
     [['--into', inHome('a'), '--into', inHome('b')], 2, /two places for the same/],
     [['--into', `media=${inHome('a')}`, '--path', 'media'], 2, /names no file/],
+    [['--into', 'media='], 2, /--into media= names no directory/],
+    [['--into', ''], 2, /names no directory/],
     [['--files', 'media', '--path', 'media/photos', '--into', inHome('a')], 2, /whole and in parts/],
     [['--path', 'media/none', '--into', home], 2, /has no \\?"none/],
     [['--path', 'media/../../none', '--into', home], 2, /no path within a tree/],
@@ -126,6 +129,40 @@ test('[26] what makes no sense of trees is refused before anything is made', asy
     assert.match(`${error.message} ${error.advice}`, message, args.join(' '));
     assert.equal(ended.code, code, `${args.join(' ')}: ${error.message}`);
   }
+  assert.deepEqual(await newIn(home), []);
+});
+
+test('what stands in the way of several trees is told once, and what to do about each on a line of its own', async (context) => {
+  const { home, storage, manifest } = await twoTrees(context);
+  const none = join(home, 'none');
+  const inNone = await run(home, [manifest.id, ...storage, '--into', none]);
+  assert.equal(inNone.code, 2, inNone.stderr);
+  assert.equal(inNone.stderr.split(`${none} does not exist`).length, 2, inNone.stderr);
+  const plan = await run(home, [manifest.id, ...storage, '--into', none, '--dry-run']);
+  assert.equal(plan.stdout.split(`${none} does not exist`).length, 2, plan.stdout);
+  const within = ['--into', `media=${none}/a`, '--into', `config=${none}/a/b`];
+  const nested = await run(home, [manifest.id, ...storage, ...within]);
+  assert.equal(nested.code, 2, nested.stderr);
+  assert.match(nested.stderr, new RegExp(`^holdfast: hint: Make it first: mkdir -p ${none}$`, 'm'));
+  assert.match(nested.stderr, /^Restore them one after the other, the outer one first\.$/m);
+});
+
+test('[26] a plan refuses a key that does not open the trees, as the restore does', async (context) => {
+  const { home, copies, manifest, keys } = await twoTrees(context);
+  await writeFile(join(home, 'other.key'), Buffer.alloc(32, 'other keys are of no use'));
+  const storage = ['--local', copies, '--verify-key', join(home, 'sign.pub.pem')];
+  const args = [manifest.id, ...storage, '--into', home, '--json', '--key'];
+  const errors: ErrorReport[] = [];
+  for (const more of [['--dry-run'], []]) {
+    const { code, stdout } = await run(home, [...args, join(home, 'other.key'), ...more]);
+    const { error } = JSON.parse(stdout) as { error: ErrorReport };
+    assert.deepEqual([code, error.type], [1, 'KeyMissing'], stdout);
+    errors.push(error);
+  }
+  assert.deepEqual(errors[0], errors[1]);
+  assert.match(errors[0]?.message ?? '', new RegExp(`opens with .*${keys.aes.id}`));
+  const right = await run(home, [...args, join(home, 'ops.key'), '--dry-run']);
+  assert.equal(right.code, 0, right.stdout);
   assert.deepEqual(await newIn(home), []);
 });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -6,6 +7,7 @@ import { before, describe, test } from 'node:test';
 import { extractArchive } from '../../../core/files/extractArchive.ts';
 import { findTar, type TarProgram } from '../../../core/files/tarProgram.ts';
 import { temporaryDirectory } from '../../support/directories.ts';
+import { lastFirst, noMounts } from '../../support/smallDisk.ts';
 import {
   archiveTree,
   fingerprint,
@@ -165,5 +167,48 @@ os.setxattr('f', 'system.posix_acl_access', bytes.fromhex(
     const found = await findTar(`${old}:${bsd}:${process.env.PATH}`);
     assert.equal(found?.path, tar.path);
     assert.deepEqual([found.xattrs, found.acls], [true, true]);
+  });
+
+  test('what could not be set of attributes is told by name, and nothing else', { skip: noMounts }, async (t) => {
+    const scope = lastFirst(t);
+    const [directory, into] = [await temporaryDirectory(scope), await temporaryDirectory(scope)];
+    python(
+      directory,
+      `
+import os, struct
+acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *each) for each in [(1, 6, 2**32 - 1), (2, 6, 4321), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1), (32, 4, 2**32 - 1)])
+for name in ['plain', 'kept', 'program', 'line\\nbreak', 'shared']: open(name, 'w').close()
+os.mkdir('open'); os.mkdir('plain directory')
+os.setxattr('kept', 'user.kept', b'1')
+os.setxattr('line\\nbreak', 'user.kept', b'1')
+os.setxattr('program', 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))
+os.setxattr('shared', 'system.posix_acl_access', acl)
+os.setxattr('open', 'system.posix_acl_default', acl)
+`,
+    );
+    const { archive } = await archiveTree(treeConfiguration(directory), { tar });
+    const lostIn = async (place: string, options: { tar: TarProgram | undefined; owners?: boolean }) => {
+      const { lostAttributes } = await extractArchive(Readable.from([archive]), join(place, 'out'), options);
+      return lostAttributes.paths.toSorted();
+    };
+    const directories = [
+      await temporaryDirectory(t),
+      await temporaryDirectory(t),
+      await temporaryDirectory(t),
+    ] as const;
+    assert.deepEqual(await lostIn(directories[0], { tar }), []);
+    assert.deepEqual(await lostIn(directories[1], { tar, owners: false }), ['program: security.capability']);
+    const all = ['kept: user.kept', 'line\\nbreak: user.kept', 'open: default ACL', 'program: security.capability'];
+    assert.deepEqual(await lostIn(directories[2], { tar: undefined }), [...all, 'shared: ACL']);
+    // A file system without any extended attributes.
+    execFileSync('mount', ['-t', 'ramfs', 'ramfs', into]);
+    scope.after(async () => void execFileSync('umount', ['-l', into]));
+    const lost = await lostIn(into, { tar });
+    const told = ['kept: user.kept', 'open: ACL', 'program: security.capability', 'shared: ACL'];
+    assert.deepEqual(
+      lost.filter((each) => !each.startsWith('line')),
+      told,
+    );
+    assert.ok(lost.includes('line: user.kept'), lost.join());
   });
 });

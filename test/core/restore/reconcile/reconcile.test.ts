@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
 import type { Reconciliation } from '../../../../core/restore/run.ts';
 import { createDatabase } from '../../../support/servers.ts';
-import { accessTo, fixtureSql, runSql } from '../../postgres/support.ts';
+import { accessTo, createRole, fixtureSql, runSql } from '../../postgres/support.ts';
 import { backUp, newTarget, restore } from '../support.ts';
 
 /** What belongs to the database itself and to roles, beside the fixture's objects. */
@@ -133,4 +133,29 @@ test('[7] a sequence behind its column at the source stays a remark, and a role 
     `role app_${source.name}: create database`,
     'sequence public.customers_id_seq: value against public.customers.id',
   ]);
+});
+
+test('[7] a subscription that the dumping role could not dump is told as not carried, and not expected back', async (context) => {
+  const [source, target, whole] = [await createDatabase(context), await newTarget(context), await newTarget(context)];
+  const role = await createRole(source, 'in role pg_read_all_data');
+  await runSql(
+    source,
+    `create subscription "to News" connection 'dbname=nowhere' publication news with (connect = false, slot_name = none);
+     comment on subscription "to News" is 'the news'`,
+  );
+  const backup = await backUp(context, source, { access: role });
+  const bySuperuser = await backUp(context, source);
+  assert.deepEqual(backup.inventory.notCarried, [{ kind: 'subscription', name: '"to News"' }]);
+  await restore(backup, target);
+  const result = await reconcile({ database: accessTo(target), expected: backup.inventory });
+  assert.deepEqual(result.differences, []);
+  assert.match(result.notCarried.join('\n'), /^subscription "to News" is not in the backup: .* superuser/);
+  await restore(bySuperuser, whole);
+  const carried = await reconcile({ database: accessTo(whole), expected: bySuperuser.inventory });
+  assert.deepEqual(carried.differences, []);
+  assert.match(carried.notCarried.join('\n'), /^subscription state "to News" is restored disabled/);
+  // A reader who could not have dumped it sees that it is there all the same.
+  const seen = await reconcile({ database: { ...role, name: whole.name }, expected: bySuperuser.inventory });
+  assert.deepEqual(told(seen), []);
+  for (const database of [source, whole]) await runSql(database, 'drop subscription "to News"');
 });
