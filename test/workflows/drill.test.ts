@@ -263,7 +263,7 @@ test('a server for drills that cannot be reached fails the drill at once: nothin
   assert.ok(shop);
   const id = await backUp();
   await worker.close();
-  const before = shop.drill;
+  const configured = shop.drill;
   shop.drill = { onSourceServer: false, server: { host: '127.0.0.1', port: 1, user: 'nobody' } };
   await app.save();
   worker = await app.startWorker();
@@ -277,7 +277,7 @@ test('a server for drills that cannot be reached fails the drill at once: nothin
     assert.ok(!names.includes('removeDrillDatabase') && names.includes('drillTree'), names.join(' '));
   } finally {
     await worker.close();
-    shop.drill = before;
+    shop.drill = configured;
     await app.save();
     worker = await app.startWorker();
   }
