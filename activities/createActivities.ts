@@ -80,6 +80,7 @@ export function createActivities(
     noteHealing: activity(noteHealingStep(dependencies), { tries: SHORT }),
     startHeal: activity(startHealStep(dependencies), { tries: SHORT }),
     chooseDrill: activity(drill.chooseDrillStep(dependencies), { tries: SHORT }),
+    clearDrillDatabase: activity(drill.removeDrillDatabaseStep(dependencies), { tries: READ_BACK }),
     drillDatabase: activity(drill.drillDatabaseStep(dependencies), { ...long, tries: READ_BACK }),
     drillTree: activity(drill.drillTreeStep(dependencies), { ...long, tries: READ_BACK }),
     removeDrillDatabase: activity(drill.removeDrillDatabaseStep(dependencies), { tries: STUBBORN }),

@@ -12,6 +12,8 @@ import type { ScratchRemnants } from '../core/sweep/run.ts';
 export interface DrillSteps {
   /** Decides which copy is tried out. `seed` decides what chance decides. */
   chooseDrill(input: DrillInput, seed: number): Promise<DrillAssignment>;
+  /** The same as `removeDrillDatabase`, before anything is made: what it cannot reach is soon told. */
+  clearDrillDatabase(source: string): Promise<void>;
   /** Restores the database of the copy, compares it, and drops it. */
   drillDatabase(step: DrillStep): Promise<DrilledPart>;
   /** Unpacks a tree of the copy, compares it, and removes it. On the host of the assignment. */

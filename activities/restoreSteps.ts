@@ -10,7 +10,7 @@ import type { RestoreRecord } from '../core/catalog/restores.ts';
 import type { DeadTargets } from '../core/restore/database/deadTargets.ts';
 import type { RestoredDatabase } from '../core/restore/run.ts';
 import type { ScratchRemnants } from '../core/sweep/run.ts';
-import type { PlacedTree, RestoredTree, TreeComparison } from '../core/restore/trees/trees.ts';
+import type { PlacedTree, RestoredTree, TakenBackTree, TreeComparison } from '../core/restore/trees/trees.ts';
 import type { CheckOutcome } from '../core/restore/reconcile/sqlChecks.ts';
 
 /** The steps of a restore, by the names under which Temporal knows them. */
@@ -51,8 +51,8 @@ export interface RestoreTreeSteps {
   compareTree(step: TreeStep, directory: string): Promise<TreeComparison>;
   /** Puts it where it belongs; what is there is kept. */
   placeTree(step: TreeStep): Promise<PlacedTree>;
-  /** Puts back what was there. */
-  takeBackTree(step: TreeStep): Promise<void>;
+  /** Puts back what was there. Says where the restored one is kept. */
+  takeBackTree(step: TreeStep): Promise<TakenBackTree>;
   /** Ends the restore of the tree: removes what is unfinished. */
   dropTree(step: TreeStep): Promise<void>;
 }

@@ -28,12 +28,13 @@ export function describeDrillResult(result: DrillResult, terminal: Terminal): st
   ].join('\n');
 }
 
-export function viewOfDrill({ phase, waitingFor, parts, backup, backend }: DrillProgress): ProgressView {
+export function viewOfDrill({ phase, waitingFor, parts, backup, backend, problem }: DrillProgress): ProgressView {
   const waiting = phase === 'waiting' && waitingFor ? ` for the ${waitingFor.purpose} ${waitingFor.workflowId}` : '';
   const of = backup === undefined ? '' : ` ${backup} from ${backend ?? '-'}`;
   return {
     phase: `${phase}${waiting}${of}`,
     lines: parts.map(({ part, state, bytes }) => ({ label: part, done: bytes, state })),
+    ...(phase === 'removing' && problem !== undefined && { notice: problem }),
   };
 }
 

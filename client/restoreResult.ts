@@ -2,7 +2,7 @@ import { CATALOG_PENDING } from '../core/catalog/pending.ts';
 import type { Configuration, SourceConfiguration } from '../core/config/schema.ts';
 import { formatDuration } from '../core/format.ts';
 import { describeCompared } from '../core/restore/reconcile/describeCompared.ts';
-import { describeTree, wayBackOf } from '../core/restore/trees/describeTrees.ts';
+import { describeTakenBack, describeTree, wayBackOf } from '../core/restore/trees/describeTrees.ts';
 import { inPsql } from '../core/restore/names.ts';
 import { notTheNewest, planRows } from '../core/restore/plan/planRows.ts';
 import type { RestoreInput, RestoreProgress, RestoreResult, RestoreState } from '../core/restore/flow.ts';
@@ -81,6 +81,7 @@ export function describeRestoreResult(
   const { id, source, state, plan, kept, setAside, duration } = result;
   const head = `Restore ${id} of ${source}: ${terminal.paint(COLOURS[state], state)}, ${formatDuration(duration)}`;
   const files = wayBackOf(result.trees);
+  const takenBack = describeTakenBack(result.setAsideTrees);
   const form = state === 'planned' ? startFormLink(configuration, run.target, 'restore', run) : undefined;
   return [
     head,
@@ -110,6 +111,11 @@ export function describeRestoreResult(
       setAside
         ? [`The restored database is kept as ${setAside.name}. When it is no longer needed:`, ...droppedIn(setAside)]
         : [],
+    ),
+    ...section(
+      takenBack.drop.length === 0
+        ? []
+        : [...takenBack.said, 'When they are no longer needed:', ...takenBack.drop.map((line) => `  ${line}`)],
     ),
     ...section(
       files.goBack.length === 0

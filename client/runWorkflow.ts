@@ -4,7 +4,7 @@ import type { Configuration } from '../core/config/schema.ts';
 import { HoldfastError } from '../core/errors.ts';
 import { showProgress, type ProgressView } from './progress.ts';
 import type { TemporalTarget } from '../worker/connection.ts';
-import { connectTemporal, failureOfRun, hasWorker, type TemporalClient } from './temporal.ts';
+import { cancelledRun, connectTemporal, failureOfRun, hasWorker, type TemporalClient } from './temporal.ts';
 import { EXIT_CODES, type ExitCode, type Terminal } from './terminal.ts';
 
 /** For what is told of a run: where it is, and whom one talks to about it. */
@@ -145,10 +145,20 @@ export async function followRun<Result, Progress>(
     done.abort();
     await progress;
     if (interrupted.aborted) return leave(run, target, terminal);
-    const { error: reason, detail } = failureOfRun(error, run.workflowId);
+    const failure = failureOfRun(error, run.workflowId);
+    // Temporal keeps no details of what is cancelled; the run itself can be asked.
+    const ended = failure.error.type === 'Cancelled' && failure.detail === undefined ? await endOf(query) : undefined;
+    const detail = ended ?? failure.detail;
+    const reason = ended === undefined ? failure.error : cancelledRun(run.workflowId, ended, error);
     if (!options.isResult(detail)) throw reason;
     return terminal.failWith(reason, { ...run, ...detail }, () => describe(detail));
   }
+}
+
+/** What a run came to by its own word; undefined for one that does not say, or while no worker answers for it. */
+async function endOf(query: () => Promise<unknown>): Promise<unknown> {
+  const progress = await query().catch(() => undefined);
+  return typeof progress === 'object' && progress !== null && 'result' in progress ? progress.result : undefined;
 }
 
 function leave({ workflowId, link }: StartedRun, { address, namespace }: TemporalTarget, terminal: Terminal): ExitCode {

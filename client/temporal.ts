@@ -90,15 +90,18 @@ export function failureOfRun(error: unknown, workflowId: string): RunFailure {
     return { error: new HoldfastError(type, message, { ...(advice && { advice }), cause: error }), detail };
   }
   if (cause instanceof CancelledFailure) {
-    return {
-      error: new HoldfastError('Cancelled', `The run ${workflowId} was cancelled.`, { cause: error }),
-      detail: undefined,
-    };
+    return { error: cancelledRun(workflowId, undefined, error), detail: undefined };
   }
   const how =
     cause instanceof TerminatedFailure ? 'was terminated' : cause instanceof TimeoutFailure ? 'timed out' : 'failed';
   const message = `The run ${workflowId} ${how}: ${messageOf(cause)}`;
   return { error: new HoldfastError('Unexpected', message, { cause: error }), detail: undefined };
+}
+
+/** A run that was cancelled, with what its own result says of what that left. */
+export function cancelledRun(workflowId: string, result: unknown, cause: unknown): HoldfastError {
+  const advice = adviceIn(result);
+  return new HoldfastError('Cancelled', `The run ${workflowId} was cancelled.`, { ...(advice && { advice }), cause });
 }
 
 /** Steps give their advice as their failure's detail, runs inside the result that is theirs. */

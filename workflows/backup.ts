@@ -62,7 +62,7 @@ export interface BackupParent {
 export async function backup(input: unknown, parent?: BackupParent): Promise<BackupResult> {
   const request = parseInput(backupInput, input, BACKUP_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
-  const run = beginRun(backupId(startTime, Math.random), request.source, startTime);
+  const run = beginRun(backupId(startTime, Math.random), request, startTime);
   announceWrites({ source: run.source, backup: run.id });
   const show = (end?: BackupResult) => setCurrentDetails(describeProgress(progressOf(run, Date.now()), end));
   setHandler(progressQuery, () => progressOf(run, Date.now()), { description: 'How far the backup is.' });

@@ -1,4 +1,5 @@
 import {
+  ActivityCancellationType,
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
@@ -41,10 +42,12 @@ import { recordNowOrLater } from './support/recordRecovery.ts';
 import { startHeal } from './support/startHeal.ts';
 import { HEARTBEAT_TIMEOUT, longRunning, takenOver } from './support/steps.ts';
 
-const { chooseDrill, removeDrillDatabase } = proxyActivities<DrillSteps>({
-  ...takenOver,
-  startToCloseTimeout: '10m',
-  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+const short = { ...takenOver, startToCloseTimeout: '10m', heartbeatTimeout: HEARTBEAT_TIMEOUT } as const;
+const { chooseDrill, clearDrillDatabase } = proxyActivities<DrillSteps>(short);
+// What a cancellation ends is the waiting for the next try; one that is under way comes to its end.
+const { removeDrillDatabase } = proxyActivities<DrillSteps>({
+  ...short,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 });
 const { drillDatabase } = proxyActivities<DrillSteps>({ ...takenOver, ...longRunning });
 
@@ -106,7 +109,7 @@ async function perform(run: DrillRun, request: DrillInput, show: () => void): Pr
     } finally {
       run.phase = 'removing';
       show();
-      await CancellationScope.nonCancellable(() => removeAll(run, step));
+      await removeAll(run, step);
     }
   } catch (error) {
     run.problems.push(problemOf(error));
@@ -116,7 +119,7 @@ async function perform(run: DrillRun, request: DrillInput, show: () => void): Pr
 /** One part's failure does not keep the others from being tried. */
 async function tryPart(run: DrillRun, step: DrillStep, part: string, show: () => void): Promise<void> {
   try {
-    takePart(run, await drillPart(step, part));
+    takePart(run, await drillPart(run, step, part));
   } catch (error) {
     if (isCancellation(error)) throw error;
     run.problems.push(problemOf(error));
@@ -125,11 +128,25 @@ async function tryPart(run: DrillRun, step: DrillStep, part: string, show: () =>
   show();
 }
 
-function drillPart(step: DrillStep, part: string): Promise<DrilledPart> {
+async function drillPart(run: DrillRun, step: DrillStep, part: string): Promise<DrilledPart> {
   const { location, backend } = step.assignment;
   const options = { summary: `${part} of ${location.backup} from ${backend}` };
-  if (part === 'database') return drillDatabase.executeWithOptions(options, [step]);
+  if (part === 'database') {
+    await clearBefore(run, location.source);
+    return drillDatabase.executeWithOptions(options, [step]);
+  }
   return stepsOnHost(step.assignment).drillTree.executeWithOptions(options, [{ ...step, tree: part }]);
+}
+
+/** Where nothing was reached nothing was made; what an earlier drill left there, the next one removes. */
+async function clearBefore(run: DrillRun, source: string): Promise<void> {
+  try {
+    await clearDrillDatabase(source);
+    run.databaseMade = true;
+  } catch (error) {
+    run.databaseMade = !['SourceUnreachable', 'Cancelled'].includes(problemOf(error).type);
+    throw error;
+  }
 }
 
 /** Trees lie on the disk of one host, where whoever goes on with them finds what was left. */
@@ -144,9 +161,13 @@ function stepsOnHost({ hostQueue, takeoverAfter }: DrillAssignment) {
   return { drillTree, removeDrillTrees };
 }
 
-/** Each step has removed its own already, unless its worker was killed or the server was away. */
+/**
+ * Each step has removed its own already, unless its worker was killed or the server was away. A drill that was cancelled
+ * removes what it made; who cancels while it is removed does not want to wait for a server any longer.
+ */
 async function removeAll(run: DrillRun, step: DrillStep): Promise<void> {
-  const { database, trees, location } = step.assignment;
+  const { trees, location } = step.assignment;
+  const cancelled = CancellationScope.current().consideredCancelled;
   const attempt = async (otherwise: string, remove: () => Promise<void>) => {
     try {
       await remove();
@@ -154,13 +175,14 @@ async function removeAll(run: DrillRun, step: DrillStep): Promise<void> {
       run.leftBehind.push(`${otherwise}: ${problemOf(error).message}`);
     }
   };
-  if (database)
-    await attempt(`The scratch database of ${location.source} could not be dropped`, () =>
-      removeDrillDatabase(location.source),
+  if (run.databaseMade)
+    await attempt(
+      `The scratch database of ${location.source} could not be dropped, which the next drill or sweep does`,
+      () => new CancellationScope({ cancellable: !cancelled }).run(() => removeDrillDatabase(location.source)),
     );
   if (trees.length > 0)
     await attempt('Unpacked files could not be removed', () =>
-      stepsOnHost(step.assignment).removeDrillTrees(location.source),
+      CancellationScope.nonCancellable(() => stepsOnHost(step.assignment).removeDrillTrees(location.source)),
     );
 }
 

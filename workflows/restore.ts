@@ -6,6 +6,7 @@ import {
   defineQuery,
   defineSignal,
   defineUpdate,
+  isCancellation,
   setCurrentDetails,
   setHandler,
   workflowInfo,
@@ -46,13 +47,17 @@ export async function restore(input: unknown): Promise<RestoreResult> {
   const request = parseInput(restoreInput, input, RESTORE_INPUT_EXAMPLE);
   const { startTime } = workflowInfo();
   const run = beginRestore(restoreId(startTime, Math.random), request, startTime);
-  const show = (end?: RestoreResult) => setCurrentDetails(describeRestore(progressOf(run, Date.now()), end));
+  const show = (end?: RestoreResult) => {
+    run.end = end;
+    setCurrentDetails(describeRestore(progressOf(run, Date.now()), end));
+  };
   const work = new CancellationScope();
   listen(run, show, () => work.cancel());
   try {
     await work.run(() => perform(run, show));
   } catch (error) {
-    run.problem ??= run.abortedBy ? abortedBy(run) : problemOf(error);
+    // A failure that came before the abort did anything is what it ended with.
+    run.problem ??= isCancellation(error) ? stopped(run) : problemOf(error);
   }
   run.phase = 'done';
   const result = await CancellationScope.nonCancellable(() => record(run, resultOf(run, Date.now())));
@@ -184,23 +189,29 @@ function listen(run: RestoreRun, show: () => void, stop: () => void): void {
       description: `Stop the restore; nothing is changed. ${ABORTION_EXAMPLE}`,
       validator: (payload) => {
         parseInput(abortion, payload, ABORTION_EXAMPLE);
-        if (run.committed || run.phase === 'done')
-          throw ApplicationFailure.nonRetryable(
-            'It is too late: the restored database takes its place.',
-            'InvalidInput',
-          );
+        const late = tooLateToAbort(run);
+        if (late !== undefined) throw ApplicationFailure.nonRetryable(`It is too late: ${late}.`, 'InvalidInput');
         if (run.abortedBy) throw ApplicationFailure.nonRetryable('It is being aborted already.', 'InvalidInput');
       },
     },
   );
 }
 
-function abortedBy({ abortedBy: abort }: RestoreRun): StepProblem {
+function tooLateToAbort({ committed, done, phase }: RestoreRun): string | undefined {
+  if (phase === 'done' || (phase === 'clean-up' && !done)) return 'the restore has ended, and removes what it made';
+  return committed ? 'the restored database takes its place' : undefined;
+}
+
+/** Aborted or cancelled, which is heeded only as long as nothing is in place. */
+function stopped({ abortedBy: abort, createdRoles }: RestoreRun): StepProblem {
   const reason = abort?.reason === undefined ? '' : `: ${abort.reason}`;
   return {
     type: 'Cancelled',
-    message: `Aborted by ${abort?.by ?? 'somebody'}${reason}`,
-    advice: 'Nothing was changed.',
+    message: abort === undefined ? 'Stopped on request.' : `Aborted by ${abort.by}${reason}`,
+    advice:
+      createdRoles.length === 0
+        ? 'Nothing was changed.'
+        : `Nothing was changed, but that these roles were made: ${createdRoles.join(', ')}.`,
   };
 }
 

@@ -164,6 +164,8 @@ export interface DrillProgress {
   readonly totalBytes?: number;
   /** Milliseconds, as it usually takes. */
   readonly usual?: number;
+  /** What went wrong so far: while it is removed what was made, that is what the drill will end with. */
+  readonly problem?: string;
 }
 
 export interface DrillPartProgress {

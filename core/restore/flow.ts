@@ -5,7 +5,7 @@ import type { LockHolder } from '../lockHolder.ts';
 import type { Finding } from '../postgres/finding.ts';
 import type { PassedOver, Reconciliation, RestoreScope } from './run.ts';
 import type { CheckOutcome } from './reconcile/sqlChecks.ts';
-import type { PlacedTree, RestoredTree, TreeComparison, TreePlace, TreePlan } from './trees/trees.ts';
+import type { PlacedTree, RestoredTree, TakenBackTree, TreeComparison, TreePlace, TreePlan } from './trees/trees.ts';
 
 /**
  * What a restore run is told, what its steps hand each other, and what it answers. All of it passes through the
@@ -266,6 +266,8 @@ export interface RestoreProgress {
   /** Milliseconds since the run began. */
   readonly elapsed: number;
   readonly warnings: readonly string[];
+  /** Once it has ended: the only place that tells it of a run that was cancelled. */
+  readonly result?: RestoreResult;
 }
 
 /**
@@ -308,6 +310,8 @@ export interface RestoreResult {
   readonly kept?: KeptDatabase;
   /** The restored one, where it was in place and was taken back: an application may have written into it. */
   readonly setAside?: Pick<KeptDatabase, 'name' | 'parting' | 'drop'>;
+  /** The same for file trees. */
+  readonly setAsideTrees?: readonly TakenBackTree[];
   readonly warnings: readonly string[];
   /** There where the catalog could not be told of it; a run of its own goes on trying. */
   readonly catalog?: 'pending';

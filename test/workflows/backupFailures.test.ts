@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
@@ -7,7 +7,9 @@ import { listBackups } from '../../core/catalog/read.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
+import { until } from '../support/processes.ts';
 import { assertInputRefused } from '../support/refusedInput.ts';
+import { stepsOf } from '../support/runs.ts';
 import { createBucket, createDatabase, type TestDatabase } from '../support/servers.ts';
 
 /** Backups that cannot go well: what is said, with which exit code, and that nothing is left behind. */
@@ -221,6 +223,24 @@ describe('what makes no sense', { concurrency: 3 }, () => {
       await assertInputRefused(app, 'backup', args, message);
     });
   }
+});
+
+test('a backup that is cancelled before its plan is known is listed as what it was asked to be', async () => {
+  const { workflow } = await app.temporal();
+  const workflowId = `backup-away-${randomUUID()}`;
+  const request = { source: 'away', kind: 'database', tier: 'pre-restore' };
+  const handle = await workflow.start('backup', {
+    workflowId,
+    taskQueue: app.settings.temporal.taskQueue,
+    args: [request],
+  });
+  await until('the first step', async () =>
+    (await stepsOf(app, workflowId)).some(({ name }) => name === 'preflight') ? true : undefined,
+  );
+  await handle.cancel();
+  await assert.rejects(handle.result());
+  const [listed] = await cataloged('away');
+  assert.deepEqual([listed?.tier, listed?.kind], ['pre-restore', 'database']);
 });
 
 test('after all these failures nothing is in the spool or among the temporary files', async () => {

@@ -14,6 +14,7 @@ import { maintenance, onServer } from '../core/restore/support.ts';
 import { createApplication, type Application, type RunningWorker } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { haltRestores, until } from '../support/processes.ts';
+import { stepsOf } from '../support/runs.ts';
 import { assertInputRefused } from '../support/refusedInput.ts';
 import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 import { fileOf, flipBit } from '../support/storedFiles.ts';
@@ -255,6 +256,31 @@ test('without a server for drills nothing is begun; with one of its own, that on
   assert.equal(code, 0, JSON.stringify(result));
   assert.deepEqual(await readdir(directory), []);
   await assertNothingLeft();
+});
+
+test('a server for drills that cannot be reached fails the drill at once: nothing was made, nothing is waited for', async () => {
+  const { shop } = app.settings.sources;
+  assert.ok(shop);
+  const id = await backUp();
+  await worker.close();
+  const configured = shop.drill;
+  shop.drill = { onSourceServer: false, server: { host: '127.0.0.1', port: 1, user: 'nobody' } };
+  await app.save();
+  worker = await app.startWorker();
+  try {
+    const { code, result } = await drill('--backup', id);
+    assert.equal(code, 1, JSON.stringify(result));
+    assert.equal(result.problem?.type, 'SourceUnreachable');
+    assert.deepEqual(result.leftBehind, []);
+    const steps = await stepsOf(app, result.workflowId);
+    const names = steps.map(({ name }) => name);
+    assert.ok(!names.includes('removeDrillDatabase') && names.includes('drillTree'), names.join(' '));
+  } finally {
+    await worker.close();
+    shop.drill = configured;
+    await app.save();
+    worker = await app.startWorker();
+  }
 });
 
 async function backUp(): Promise<string> {

@@ -321,6 +321,32 @@ describe('a check of the source that does not pass', () => {
     });
   });
 
+  test('is what the restore ends with, also where somebody aborts it while what it made is removed', async () => {
+    await withSettings({ checks: [{ name: 'never', sql: 'select false from pg_sleep(3)' }] }, async () => {
+      const handle = await startRestore(app, {
+        source: 'shop',
+        mode: 'replace',
+        confirm: app.database.name,
+        safetyBackup: 'skip',
+      });
+      const { plan } = await untilPhase(handle, 'checks');
+      await querySession({ ...app.database, name: 'postgres' }, async (client) => {
+        await client.query('begin');
+        // It cannot be dropped while somebody is about to change its comment.
+        await client.query(`comment on database ${plan?.database?.target} is 'held'`);
+        await untilPhase(handle, 'clean-up');
+        await assertRefusedUpdate(handle, 'abort', { by: 'Ada' }, /too late/);
+        await client.query('rollback');
+      });
+      const { type, message, details } = await failureOf(handle);
+      assert.equal(type, 'RestoreFailed');
+      assert.match(message, /does not pass "never"/);
+      const [result] = details as [RestoreResult];
+      assert.equal(result.abortedBy, undefined);
+      await assertUntouched(app, [app.database.name], 10);
+    });
+  });
+
   test('[27] and passes only before the swap takes the swap back', async () => {
     await withSettings({ checks: [{ name: 'in place', sql: BEFORE_THE_SWAP }] }, async () => {
       const { code, document } = await restore(app, 'latest', '--mode', 'replace', '--confirm', app.database.name);

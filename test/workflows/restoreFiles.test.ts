@@ -4,8 +4,9 @@ import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node
 import { dirname, join } from 'node:path';
 import { afterEach, before, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
+import type { ApplicationFailure } from '@temporalio/common';
 import { describeTree } from '../../core/restore/trees/describeTrees.ts';
-import type { RestoreProgress } from '../../core/restore/flow.ts';
+import type { RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { createApplication, type Application } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { until } from '../support/processes.ts';
@@ -133,15 +134,22 @@ test('[27] files that cannot be put in place take the database back with them', 
   const plan = await until('the plan', async () => (await handle.query<RestoreProgress>('progress')).plan);
   // The name under which the second tree is to be kept is taken when it comes to it.
   await mkdir(`${app.trees.media}_before_${plan.id}`);
+  const aside = `${app.trees.config}_undone_${plan.id}`;
   await assert.rejects(handle.result(), (error: Error) => {
     assert.match(String(error.cause), /_before_/);
+    assert.match(String(error.cause), new RegExp(`files of config are as before, and the restored ones.* ${aside}`));
+    const [{ state, setAsideTrees }] = (error.cause as ApplicationFailure).details as [RestoreResult];
+    const drop = `rm -rf --one-file-system -- ${aside}`;
+    assert.equal(state, 'undone');
+    assert.deepEqual(setAsideTrees, [{ tree: 'config', setAsideAs: [aside], drop: [drop] }]);
     return true;
   });
   // The restored one is kept: an application may have written into it.
   await assertUntouched(app, [app.database.name, `${app.database.name}_undone_${plan.id}`], 10);
   assert.equal(await readFile(photo(), 'utf8'), 'spoilt');
   assert.equal(await readFile(join(app.trees.config, 'settings.ini'), 'utf8'), 'a = b\n');
-  assert.deepEqual(await beside(), [`media_before_${plan.id}`]);
+  assert.deepEqual((await beside()).toSorted(), [`config_undone_${plan.id}`, `media_before_${plan.id}`]);
+  assert.equal(await readFile(join(aside, 'settings.ini'), 'utf8'), 'a = b\n');
   await assertNothingUnfinished();
 });
 
@@ -193,7 +201,7 @@ test('[28] what of a tree is left out makes the restore degraded, and it says wh
 });
 
 async function beside(): Promise<string[]> {
-  return (await readdir(app.home)).filter((name) => /_(before|restored)_/.test(name));
+  return (await readdir(app.home)).filter((name) => /_(before|restored|undone)_/.test(name));
 }
 
 async function assertNothingUnfinished(): Promise<void> {

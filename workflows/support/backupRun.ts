@@ -1,6 +1,7 @@
 import type { BandwidthLimits } from '../../core/backup/bandwidth.ts';
 import type {
   BackupAssignment,
+  BackupInput,
   BackupPhase,
   BackupProgress,
   BackupResult,
@@ -17,6 +18,8 @@ import type { LockHolder } from '../../core/lockHolder.ts';
 export interface BackupRun {
   id: string;
   readonly source: string;
+  /** What was asked for: all there is to say of a run that ends before it has its assignment. */
+  readonly request: BackupInput;
   startedAt: Date;
   phase: BackupPhase;
   waitingFor?: LockHolder;
@@ -44,8 +47,18 @@ export interface CopyRun {
   problem?: StepProblem;
 }
 
-export function beginRun(id: string, source: string, startedAt: Date): BackupRun {
-  return { id, source, startedAt, phase: 'preflight', copies: [], parts: [], warnings: [], bandwidth: {} };
+export function beginRun(id: string, request: BackupInput, startedAt: Date): BackupRun {
+  return {
+    id,
+    source: request.source,
+    request,
+    startedAt,
+    phase: 'preflight',
+    copies: [],
+    parts: [],
+    warnings: [],
+    bandwidth: {},
+  };
 }
 
 /** What was found out or done so far does not count: the backup begins now, under another id. Warnings stay. */
@@ -115,14 +128,14 @@ export function progressOf(run: BackupRun, now: number): BackupProgress {
 
 /** The verdict, from the facts noted in the run and nothing else. */
 export function resultOf(run: BackupRun, now: number): BackupResult {
-  const { assignment } = run;
+  const { assignment, request } = run;
   const reasons = reasonsOf(run);
   return {
     id: run.id,
     source: run.source,
-    plan: assignment?.plan ?? '',
-    kind: assignment?.kind ?? 'full',
-    tier: assignment?.tier ?? 'manual',
+    plan: assignment?.plan ?? request.plan ?? '',
+    kind: assignment?.kind ?? request.kind ?? 'full',
+    tier: assignment?.tier ?? request.tier ?? 'manual',
     state: stateOf(run, reasons),
     reasons,
     ...(run.problem && { problem: run.problem }),

@@ -5,7 +5,7 @@ import type { DrillAssignment, DrillProgress, DrillResult, PastDrill } from '../
 
 /** A drill's story for the Web UI, in the Markdown that its current details show. */
 export function describeDrill(progress: DrillProgress, assignment?: DrillAssignment, end?: DrillResult): string {
-  const { source, phase, parts, waitingFor } = progress;
+  const { source, phase, parts, waitingFor, problem } = progress;
   const lines = [`### Drill of ${source}: ${end?.outcome ?? phase}`, ''];
   if (phase === 'waiting' && waitingFor)
     lines.push(`Waits for the ${waitingFor.purpose} \`${waitingFor.workflowId}\`.`, '');
@@ -21,6 +21,7 @@ export function describeDrill(progress: DrillProgress, assignment?: DrillAssignm
       '',
     );
   }
+  if (!end && problem !== undefined) lines.push(`**${inline(problem)}**`, '');
   if (end) lines.push(...describeEnd(end));
   const past = assignment?.past ?? [];
   if (past.length > 0) lines.push('#### Drills before', '', ...trend(past));

@@ -24,6 +24,8 @@ export interface DrillRun {
   /** By name: `database`, or that of a tree. */
   readonly parts: Map<string, DrillPartProgress>;
   readonly done: DrilledPart[];
+  /** The scratch database may be there. */
+  databaseMade: boolean;
   readonly problems: StepProblem[];
   readonly warnings: string[];
   readonly leftBehind: string[];
@@ -31,7 +33,7 @@ export interface DrillRun {
 
 export function beginDrill(source: string, seed: number, now: number): DrillRun {
   const lists = { parts: new Map(), done: [], problems: [], warnings: [], leftBehind: [] };
-  return { source, seed, phase: 'choosing', begun: now, ...lists };
+  return { source, seed, phase: 'choosing', begun: now, databaseMade: false, ...lists };
 }
 
 export function assignDrill(run: DrillRun, assignment: DrillAssignment): void {
@@ -40,7 +42,7 @@ export function assignDrill(run: DrillRun, assignment: DrillAssignment): void {
   for (const part of partNames(assignment)) run.parts.set(part, { part, state: 'waiting', bytes: 0 });
 }
 
-export function progressOf({ source, phase, waitingFor, assignment, parts }: DrillRun): DrillProgress {
+export function progressOf({ source, phase, waitingFor, assignment, parts, problems }: DrillRun): DrillProgress {
   return {
     source,
     phase,
@@ -52,6 +54,7 @@ export function progressOf({ source, phase, waitingFor, assignment, parts }: Dri
       totalBytes: assignment.bytes,
       ...(assignment.usual !== undefined && { usual: assignment.usual }),
     }),
+    ...(problems.length > 0 && { problem: problems.map(({ message }) => message).join('\n') }),
   };
 }
 

@@ -2,7 +2,7 @@ import { CATALOG_PENDING } from '../../core/catalog/pending.ts';
 import { formatBytes, formatDuration } from '../../core/format.ts';
 import type { RestorePlan, RestoreProgress, RestoreResult } from '../../core/restore/flow.ts';
 import { describeCompared } from '../../core/restore/reconcile/describeCompared.ts';
-import { describeTree, wayBackOf } from '../../core/restore/trees/describeTrees.ts';
+import { describeTakenBack, describeTree, wayBackOf } from '../../core/restore/trees/describeTrees.ts';
 import { inPsql } from '../../core/restore/names.ts';
 import { notTheNewest, planRows } from '../../core/restore/plan/planRows.ts';
 
@@ -53,6 +53,7 @@ function planLines(plan: RestorePlan): string[] {
 function endLines(result: RestoreResult): string[] {
   const { kept, setAside, reconciliation, checks, durations, safetyBackup, backend, trees } = result;
   const files = wayBackOf(trees);
+  const takenBack = describeTakenBack(result.setAsideTrees);
   return [
     ...trees.flatMap(describeTree).map((line) => `- ${inCell(line)}`),
     ...(backend === undefined ? [] : [`Read from ${backend}.`, '']),
@@ -91,6 +92,8 @@ function endLines(result: RestoreResult): string[] {
           ...fenced('sql', inPsql(setAside.name, setAside.parting, setAside.drop)),
         ]
       : []),
+    ...takenBack.said.map((line) => `- ${inCell(line)}`),
+    ...(takenBack.drop.length > 0 ? ['When they are no longer needed:', ...fenced('sh', takenBack.drop)] : []),
     ...(files.goBack.length > 0 ? ['To have the files of before back:', ...fenced('sh', files.goBack)] : []),
     ...(files.drop.length > 0 ? ['When they are no longer needed:', ...fenced('sh', files.drop)] : []),
   ];

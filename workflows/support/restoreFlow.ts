@@ -12,9 +12,10 @@ import type { BackupResult } from '../../core/backup/run.ts';
 import type { RestorePlan, RestoreRunPhase, RestoreStep, SwapStep, TreeStep } from '../../core/restore/flow.ts';
 import { aboutLeft } from '../../core/restore/database/leftAlone.ts';
 import type { Difference, Reconciliation } from '../../core/restore/run.ts';
+import { cutList } from '../../core/postgres/identifiers.ts';
 import { backup } from '../backup.ts';
 import { problemOf } from './problem.ts';
-import { databaseStepOf, treeStepsOf, type RestoreRun, type SetAside } from './restoreRun.ts';
+import { databaseStepOf, treeStepsOf, type RestoreRun } from './restoreRun.ts';
 import {
   checkDatabase,
   createRoles,
@@ -125,8 +126,8 @@ async function putInPlace(run: RestoreRun, made: Made, show: () => void): Promis
     } catch (error) {
       run.problem ??= problemOf(error);
       await phase(run, show, 'undo', () => takeBack(run, made));
-      if (run.setAside)
-        run.problem = { ...run.problem, message: `${run.problem.message}; ${backInPlace(run.setAside)}` };
+      const { message } = run.problem;
+      run.problem = { ...run.problem, message: [message, ...backInPlace(run)].join('; ') };
       throw error;
     }
   });
@@ -151,8 +152,18 @@ async function checkInPlace(run: RestoreRun, step: SwapStep, show: () => void): 
   requirePassed(run, 'It was taken back.');
 }
 
-function backInPlace({ name, setAsideAs }: SetAside): string {
-  return `the database of before is in place again as ${name}, and the restored one, with what was written into it meanwhile, is kept as ${setAsideAs}`;
+function backInPlace({ setAside, setAsideTrees }: RestoreRun): string[] {
+  return [
+    ...(setAside
+      ? [
+          `the database of before is in place again as ${setAside.name}, and the restored one, with what was written into it meanwhile, is kept as ${setAside.setAsideAs}`,
+        ]
+      : []),
+    ...setAsideTrees.map(
+      ({ tree, setAsideAs }) =>
+        `the files of ${tree} are as before, and the restored ones, with what was written into them meanwhile, are kept as ${cutList(setAsideAs)}`,
+    ),
+  ];
 }
 
 /** Also what failed half way: the answer that it was done may be what was lost. */
@@ -160,7 +171,10 @@ async function takeBack(run: RestoreRun, { database, trees }: Made): Promise<voi
   run.undone = run.swapped || [...run.trees.values()].some(({ placed }) => placed);
   for (const step of trees.toReversed())
     await attempt(run, `The files of ${step.place.tree} could not be put back`, async () => {
-      await treeSteps(run.plan?.files?.hostQueue ?? '').takeBackTree(step);
+      const taken = await treeSteps(run.plan?.files?.hostQueue ?? '').takeBackTree(step);
+      if (taken.setAsideAs.length === 0) return;
+      run.undone = true;
+      run.setAsideTrees.push(taken);
     });
   const replaces = database?.database.replaces;
   if (replaces)

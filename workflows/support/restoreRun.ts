@@ -21,7 +21,7 @@ import type {
 import { droppedBy, keptDatabase } from '../../core/restore/names.ts';
 import type { PassedOver, Reconciliation, RestoredDatabase } from '../../core/restore/run.ts';
 import type { CheckOutcome } from '../../core/restore/reconcile/sqlChecks.ts';
-import type { PlacedTree, RestoredTree, TreeComparison } from '../../core/restore/trees/trees.ts';
+import type { PlacedTree, RestoredTree, TakenBackTree, TreeComparison } from '../../core/restore/trees/trees.ts';
 
 /** A restored database that was in place. */
 export type SetAside = Pick<NonNullable<PlannedDatabase['replaces']>, 'name' | 'setAsideAs'>;
@@ -45,6 +45,8 @@ export interface RestoreRun {
   /** Something was put in place, and taken back. */
   undone: boolean;
   setAside?: SetAside;
+  /** Restored files that were in place. */
+  readonly setAsideTrees: TakenBackTree[];
   /** Names of the subscriptions in the restored database. */
   restoredSubscriptions?: readonly string[];
   /** Everything is where it belongs. */
@@ -62,6 +64,7 @@ export interface RestoreRun {
   readonly durations: Record<string, number>;
   problem?: StepProblem;
   readonly warnings: string[];
+  end?: RestoreResult | undefined;
 }
 
 export interface TreeRun {
@@ -80,6 +83,7 @@ export function beginRestore(id: string, input: RestoreInput, startedAt: Date): 
     swapped: false,
     undone: false,
     done: false,
+    setAsideTrees: [],
     trees: new Map(),
     createdRoles: [],
     checks: [],
@@ -128,6 +132,7 @@ export function progressOf(run: RestoreRun, now: number): RestoreProgress {
     ...(phase === 'safety backup' && safetyBackup && { safetyBackup: safetyBackup.workflowId }),
     elapsed: now - startedAt.getTime(),
     warnings,
+    ...(run.end && { result: run.end }),
   };
 }
 
@@ -169,6 +174,7 @@ export function resultOf(run: RestoreRun, now: number): RestoreResult {
         }),
       },
     }),
+    ...(run.setAsideTrees.length > 0 && { setAsideTrees: run.setAsideTrees }),
     warnings: [...run.warnings, ...(restored?.warnings ?? [])],
   };
 }
@@ -198,14 +204,14 @@ function stateOf({ input, plan, swapped, undone, done, checks, trees, problem }:
 
 /** What the catalog keeps of it; undefined for what was only looked at or misspelt. */
 export function recordOf(
-  { input, abortedBy, recoveryBegun, problem, done }: RestoreRun,
+  { input, recoveryBegun, problem, done }: RestoreRun,
   result: RestoreResult,
   run: { readonly workflowId: string; readonly runId: string },
   now: number,
 ): RestoreRecord | undefined {
   const { plan, durations, recovery, reconciliation } = result;
   if (input.dryRun || plan === undefined || problem?.type === 'InvalidInput') return undefined;
-  const aborted = abortedBy !== undefined || problem?.type === 'Cancelled';
+  const aborted = problem?.type === 'Cancelled';
   return {
     ...run,
     kind: 'restore',

@@ -34,20 +34,23 @@ export async function dropDeadTargets(
   spared: readonly string[],
 ): Promise<DeadTargets> {
   return onServer(server, undefined, async (client) => {
-    const { dead, left } = await look(client, server, mark, spared);
+    const { dead, left } = await look(client, server, mark, spared, adviceFor);
     for (const database of dead) await dropDatabase(client, server, database);
     return { dropped: dead.map(({ name }) => name), left };
   });
 }
 
-/** What `dropDeadTargets` would remove, and what it would leave alone. Changes nothing. */
+/**
+ * What `dropDeadTargets` would remove, and what it would leave alone, for who does not know which runs are dead: no advice
+ * of its harms one that lives. Changes nothing.
+ */
 export async function findDeadTargets(
   server: DatabaseAccess,
   mark: string,
   spared: readonly string[],
 ): Promise<DeadTargets> {
   return onServer(server, undefined, async (client) => {
-    const { dead, left } = await look(client, server, mark, spared);
+    const { dead, left } = await look(client, server, mark, spared, adviceUnlessAlive);
     return { dropped: dead.map(({ name }) => name), left };
   });
 }
@@ -59,13 +62,19 @@ interface Candidate extends FoundDatabase {
   readonly invalid: boolean;
 }
 
-async function look(client: pg.Client, server: DatabaseAccess, mark: string, spared: readonly string[]) {
+async function look(
+  client: pg.Client,
+  server: DatabaseAccess,
+  mark: string,
+  spared: readonly string[],
+  advise: (database: Candidate) => string,
+) {
   const dead: FoundDatabase[] = [];
   const left: LeftAlone[] = [];
   for (const database of await candidates(client, mark)) {
     const why = await whyLeft(database, server, spared);
     if (why === undefined) dead.push(database);
-    else left.push({ name: database.name, why, advice: adviceFor(database) });
+    else left.push({ name: database.name, why, advice: advise(database) });
   }
   return { dead, left };
 }
@@ -97,6 +106,12 @@ async function whyLeft(
   if (!asMade) return 'it is not, or no longer, what a restore made under this name';
   if (sessions > 0) return `${sessions} sessions are in it`;
   return invalid ? undefined : (await ownStoreFinding(server, name))?.message;
+}
+
+/** Sessions may be those of the programs of a restore that runs. */
+function adviceUnlessAlive(database: Candidate): string {
+  if (database.sessions === 0) return adviceFor(database);
+  return 'Look first whether a restore of the source runs: then it is at work in it, and all is well. Where none runs, find out whose the sessions are (pg_stat_activity): once nobody is in it, the next restore of the source drops it.';
 }
 
 function adviceFor({ name, comment }: FoundDatabase): string {

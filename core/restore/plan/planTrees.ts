@@ -10,7 +10,7 @@ import type { ManifestPart } from '../../repository/manifest.ts';
 import { failure, fidelityFindings, warning } from './planFidelity.ts';
 import { begunStaging, exists, isPartInPlace, lookAt, rootOf } from '../trees/stagingDirectory.ts';
 import { treeNamed } from '../trees/treeParts.ts';
-import { missingAbove, targetsOf, type TreeTarget } from '../trees/treeTargets.ts';
+import { missingAbove, nameBeside, targetsOf, type TreeTarget } from '../trees/treeTargets.ts';
 import type { PlannedTree, PlanTreesOptions, TreePlan } from '../trees/trees.ts';
 
 /**
@@ -203,7 +203,11 @@ async function targetFindings(place: PlannedTree, targets: readonly TreeTarget[]
 
 /** What stands where something new is to be, a link too that leads elsewhere. */
 async function obstacleOf(place: PlannedTree, live: string, keptAs: string): Promise<string | undefined> {
-  if (place.mode === 'in-place') return (await exists(keptAs)) ? keptAs : undefined;
+  if (place.mode === 'in-place') {
+    const undone = nameBeside(live, 'undone', place);
+    if (await exists(undone)) return undone;
+    return (await exists(keptAs)) ? keptAs : undefined;
+  }
   const named = path.resolve(place.path);
   if (place.mode === 'new' && (await exists(named))) return named;
   return (await exists(live)) ? live : undefined;

@@ -1,7 +1,7 @@
 import { formatBytes } from '../../format.ts';
 import { cutList } from '../../postgres/identifiers.ts';
 import type { RestoredTreeResult } from '../flow.ts';
-import type { RestoredTree, TreeComparison } from './trees.ts';
+import type { RestoredTree, TakenBackTree, TreeComparison } from './trees.ts';
 
 /** What became of a tree, for people. */
 export function describeTree({ tree, targets, keptAs, meanwhile, restored, comparison }: RestoredTreeResult): string[] {
@@ -65,6 +65,14 @@ export function isWhole(
     outsideLinks.count + specialFiles.count + longPaths.count === 0 &&
     (comparison?.lost ?? []).length + (comparison?.notCompared.count ?? 0) === 0
   );
+}
+
+/** Where restored files are kept that were in place and were taken back, for people, and the shell commands that remove them. */
+export function describeTakenBack(trees: readonly TakenBackTree[] = []): { said: string[]; drop: string[] } {
+  return {
+    said: trees.map(({ tree, setAsideAs }) => `The restored files of ${tree} are kept as ${cutList(setAsideAs)}.`),
+    drop: trees.flatMap(({ drop }) => drop),
+  };
 }
 
 /** Shell commands for who wants the files of before back, or is done with them. */

@@ -26,20 +26,27 @@ export type Move = Readonly<z.infer<typeof moveSchema>>;
 export type Journal = Readonly<z.infer<typeof journalSchema>>;
 
 /**
- * What `placeTree` set out to move for this place; undefined where it did not yet. Throws RefusedForSafety where it is
+ * What `placeTree` set out to move for this place, or what of that was taken back; undefined where it did not yet. Throws RefusedForSafety where it is
  * damaged, or names anything that is no target of this restore.
  */
-export async function readJournal(place: TreePlace): Promise<Journal | undefined> {
-  return withStaging(place, async (staging) => staging && openJournal(place, staging));
+export async function readJournal(
+  place: TreePlace,
+  which: 'moves' | 'takenBack' = 'moves',
+): Promise<Journal | undefined> {
+  return withStaging(place, async (staging) => staging && openJournal(place, staging, which));
 }
 
-async function openJournal(place: TreePlace, { named, own }: OpenStaging): Promise<Journal | undefined> {
-  const document = await readRecord(own.moves, named.moves);
+async function openJournal(
+  place: TreePlace,
+  { named, own }: OpenStaging,
+  which: 'moves' | 'takenBack',
+): Promise<Journal | undefined> {
+  const document = await readRecord(own[which], named[which]);
   if (document === undefined) return undefined;
   const { data: journal } = journalSchema.safeParse(document);
-  if (!journal) throw recordDamaged(named.moves, 'it holds something else');
+  if (!journal) throw recordDamaged(named[which], 'it holds something else');
   const strange = await strangers(journal, place, named);
-  if (strange.length > 0) throw recordDamaged(named.moves, `${strange.join(', ')} is not of this restore`);
+  if (strange.length > 0) throw recordDamaged(named[which], `${strange.join(', ')} is not of this restore`);
   return journal;
 }
 

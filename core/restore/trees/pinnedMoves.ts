@@ -52,6 +52,7 @@ export interface MoveAt {
   readonly keptAs: string;
   readonly staged: string;
   readonly meanwhile: string;
+  readonly undone: string;
 }
 
 /** Does something with what is to be moved. */
@@ -69,6 +70,7 @@ export function withMove<Result>(
         keptAs: besides(keptAs),
         staged: path.join(from, path.basename(staged)),
         meanwhile: besides(nameBeside(live, 'meanwhile', place)),
+        undone: besides(nameBeside(live, 'undone', place)),
       }),
     );
   });

@@ -1,23 +1,23 @@
-import { chmod, link, mkdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { mkdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf, HoldfastError, isHoldfastError, messageOf } from '../../errors.ts';
+import { codeOf, HoldfastError, isHoldfastError } from '../../errors.ts';
 import { openDirectory } from '../../files/pinnedDirectory.ts';
 import { readProcess } from '../../process/childProcess.ts';
-import { systemAdvice } from '../../systemErrors.ts';
 import { readJournal, type Journal, type Move } from './moveJournal.ts';
+import { doing, hasLinked, inTheWay, isDirectory, moveAcross, shellQuoted, syncAround, vanished } from './moving.ts';
 import { assertWhereNamed, identityOf, identityWithin, within, withMove, type MoveAt } from './pinnedMoves.ts';
 import {
   discardStaging,
   finishedTry,
   lookAt,
   rootOf,
-  syncDirectory,
   withStaging,
   writeRecord,
   type OpenStaging,
 } from './stagingDirectory.ts';
+import { describeTakenBack, takeBack, takenTo, undo } from './takingBack.ts';
 import { missingAbove, nameBeside, targetsOf, type TreeTarget } from './treeTargets.ts';
-import type { PlacedTree, TreePlace } from './trees.ts';
+import type { PlacedTree, TakenBackTree, TreePlace } from './trees.ts';
 
 /*
  * What is to be moved is written down before the first move, with the identity of what stands there and of what takes its
@@ -47,44 +47,22 @@ export async function placeTree(place: TreePlace): Promise<PlacedTree> {
 }
 
 /**
- * Puts back what was there before `placeTree`, and what that put there into the staging directory. Does nothing where
- * nothing was moved, and after `dropTreeLeftOvers`, which ends the restore. Throws RestoreFailed.
+ * Puts back what was there before `placeTree`, keeps what that put there under a name of its own beside it, for an
+ * application may have written into it, and says which. What took the place of nothing (modes `new` and `beside`) goes
+ * back into the staging directory. Does nothing where nothing was moved, and after `dropTreeLeftOvers`, which ends the
+ * restore. Throws RestoreFailed, and RefusedForSafety where something stands under that name.
  */
-export async function takeBackTree(place: TreePlace): Promise<void> {
+export async function takeBackTree(place: TreePlace): Promise<TakenBackTree> {
   await withStaging(place, async (staging) => {
     const journal = await readJournal(place);
     if (staging && journal) await takeBack(place, journal, staging);
   });
-}
-
-async function takeBack(place: TreePlace, journal: Journal, staging: OpenStaging): Promise<void> {
-  const undone: Move[] = [];
-  for (const move of journal.moves.toReversed()) {
-    const put = await withMove(staging, move, place, (at) => undo(move, at)).then(
-      () => true,
-      (error: unknown) => wasPut(move, staging, error),
-    );
-    if (put) undone.push(move);
-  }
-  // One that somebody has put something into meanwhile stays.
-  for (const directory of journal.made.toReversed())
-    await within(staging, path.dirname(directory), (at) => rmdir(path.join(at, path.basename(directory)))).catch(
-      () => undefined,
-    );
-  await syncAround(undone, staging);
-  await unlink(staging.own.moves);
-}
-
-/** False where the directory to put it into was never made, or cannot be reached any more, and nothing was put there. */
-async function wasPut({ before, staged, after }: Move, staging: OpenStaging, error: unknown): Promise<false> {
-  if (before !== null) throw error;
-  if (codeOf(error) !== 'ENOENT' && (await identityWithin(staging, staged)) !== after) throw error;
-  return false;
+  return describeTakenBack(place);
 }
 
 /**
  * Ends a restore of a tree: removes its staging directory. Where `placeTree` was begun and not finished, what was there
- * is put back first. Does nothing where there is nothing; what is in place and what is kept stays. Throws RestoreFailed,
+ * is put back first, as `takeBackTree` does. Does nothing where there is nothing; what is in place and what is kept stays. Throws RestoreFailed,
  * and RefusedForSafety where what is there is not from this restore.
  */
 export async function dropTreeLeftOvers(place: TreePlace): Promise<void> {
@@ -121,7 +99,9 @@ async function planMove(place: TreePlace, staging: OpenStaging, target: TreeTarg
   const after = await identityWithin(staging, staged);
   if (after === null) throw vanished(staged);
   if (before !== null && place.mode !== 'in-place') throw inTheWay(live);
-  if ((await identityWithin(staging, keptAs)) !== null) throw inTheWay(keptAs);
+  const undone = nameBeside(live, 'undone', place);
+  for (const taken of takenTo(place) === 'beside' ? [keptAs, undone] : [keptAs])
+    if ((await identityWithin(staging, taken)) !== null) throw inTheWay(taken);
   return { live, keptAs, staged, before, after };
 }
 
@@ -156,7 +136,7 @@ async function putInPlace(place: TreePlace, journal: Journal, staging: OpenStagi
     await assertWhereNamed(staging, move.live, at.live);
   } catch (error) {
     // The handles still lead to where it is; by its name nobody may ever find it.
-    await undo(move, at);
+    await undo(move, at, 'staging');
     await takeBack(place, { ...journal, moves: journal.moves.slice(0, journal.moves.indexOf(move)) }, staging);
     throw error;
   }
@@ -184,64 +164,12 @@ async function putAside({ live, keptAs, before }: Move, at: MoveAt): Promise<voi
   await doing(live, () => rename(at.live, at.keptAs));
 }
 
-async function undo({ live, keptAs, before, after }: Move, at: MoveAt): Promise<void> {
-  const found = await identityOf(at.live);
-  const kept = await identityOf(at.keptAs);
-  if (before !== null && found === before) {
-    if (kept === before) await doing(keptAs, () => unlink(at.keptAs));
-    return;
-  }
-  if (before !== null && kept !== before) throw vanished(keptAs);
-  if (found === after) {
-    const single = before !== null && !(await isDirectory(at.live)) && !(await isDirectory(at.keptAs));
-    const held = single && ((await identityOf(at.staged)) === after || (await hasLinked(at.live, at.staged)));
-    if (!held) await doing(live, () => moveAcross(at.live, at.staged));
-  } else if (found !== null && before !== null) {
-    await doing(live, () => rename(at.live, at.meanwhile));
-  }
-  if (before !== null) await doing(live, () => rename(at.keptAs, at.live));
-}
-
-/** To go into another directory, one has to be writable for its owner where that is not root: its `..` is written. */
-async function moveAcross(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    const found = await lookAt(from);
-    if (codeOf(error) !== 'EACCES' || found?.isDirectory() !== true) throw error;
-    const mode = Number(found.mode & 0o7777n);
-    await chmod(from, mode | 0o700);
-    await rename(from, to).catch(async (failure: unknown) => {
-      await chmod(from, mode);
-      throw failure;
-    });
-    await chmod(to, mode);
-  }
-}
-
-/** Whether a second name could be given: not every file system knows them, nor everybody's files may get one. */
-async function hasLinked(file: string, name: string): Promise<boolean> {
-  return link(file, name).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function isDirectory(file: string): Promise<boolean> {
-  return (await lookAt(file))?.isDirectory() === true;
-}
-
 /** The contents must be on the disk before the names say so. */
 async function flush(directory: string): Promise<void> {
   await readProcess({ command: 'sync', args: ['--file-system', directory] }).catch((error: unknown) => {
     // Without the program (coreutils) the system writes them when it likes.
     if (!isHoldfastError(error, 'ToolMissing')) throw error;
   });
-}
-
-async function syncAround(moves: readonly Move[], staging: OpenStaging): Promise<void> {
-  for (const directory of new Set(moves.map(({ live }) => path.dirname(live))))
-    await within(staging, directory, syncDirectory);
 }
 
 async function describePlaced(place: TreePlace, { moves }: Journal): Promise<PlacedTree> {
@@ -265,38 +193,8 @@ async function describePlaced(place: TreePlace, { moves }: Journal): Promise<Pla
   };
 }
 
-function shellQuoted(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-async function doing(file: string, step: () => Promise<unknown>): Promise<void> {
-  try {
-    await step();
-  } catch (cause) {
-    throw new HoldfastError('RestoreFailed', `${file} cannot be put in place: ${messageOf(cause)}`, {
-      advice:
-        codeOf(cause) === 'EXDEV' || codeOf(cause) === 'EBUSY'
-          ? 'It is a mount point or on another file system: restore with mode beside, and copy.'
-          : (systemAdvice(cause) ?? `Check that this user may change ${path.dirname(file)}.`),
-      cause,
-    });
-  }
-}
-
 function notRestored({ tree }: TreePlace): HoldfastError {
   return new HoldfastError('RestoreFailed', `Tree ${tree} was not restored, nothing can be put in place`, {
     advice: 'Restore it again.',
-  });
-}
-
-function inTheWay(file: string): HoldfastError {
-  return new HoldfastError('RefusedForSafety', `${file} exists already`, {
-    advice: 'Nothing is overwritten: move it away, or restore with another id.',
-  });
-}
-
-function vanished(file: string): HoldfastError {
-  return new HoldfastError('RestoreFailed', `${file} is not what this restore left there`, {
-    advice: 'Somebody has moved it meanwhile. Look at what stands there and beside it.',
   });
 }

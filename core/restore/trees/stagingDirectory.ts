@@ -21,6 +21,7 @@ import type { RestoredTree, TreeLeftOver, TreePlace } from './trees.ts';
  *         tree/            unpacked and good, until it is put in place
  *         restored.json    what restoreTree answered; from then on `tree` is whole
  *         moves.json       what placeTree set out to move; see placeTree.ts
+ *         takenBack.json   the same, once all of it is taken back; see takingBack.ts
  *
  * Whoever owns a tree may put whatever they like under that name: see begunStaging.
  */
@@ -32,6 +33,7 @@ export interface Staging {
   readonly tree: string;
   readonly restored: string;
   readonly moves: string;
+  readonly takenBack: string;
 }
 
 /** One that was begun, by its handle: whoever owns what it stands in can put something else under its name at any time. */
@@ -56,7 +58,13 @@ export async function stagingOf(place: TreePlace): Promise<Staging> {
 
 function stagingIn(directory: string): Staging {
   const inside = (name: string) => path.join(directory, name);
-  return { directory, tree: inside('tree'), restored: inside('restored.json'), moves: inside('moves.json') };
+  return {
+    directory,
+    tree: inside('tree'),
+    restored: inside('restored.json'),
+    moves: inside('moves.json'),
+    takenBack: inside('takenBack.json'),
+  };
 }
 
 /**

@@ -183,6 +183,18 @@ export interface PlacedTree {
   readonly dropKept: readonly string[];
 }
 
+/** What `takeBackTree` took back. */
+export interface TakenBackTree {
+  readonly tree: string;
+  /**
+   * The restored ones, with what an application wrote into them meanwhile, are kept here: `<path>_undone_<id>`. Empty where
+   * nothing had been put in place of anything.
+   */
+  readonly setAsideAs: readonly string[];
+  /** Shell commands that remove that. */
+  readonly drop: readonly string[];
+}
+
 /** What a restore left that was killed and not tried again. */
 export interface TreeLeftOver {
   readonly directory: string;

@@ -105,6 +105,21 @@ test('left to itself, it says that it waits to be approved, and how that is done
   assert.doesNotMatch(confirmed.stdout, /approved/);
 });
 
+test('cancelled, it says what became of it: nothing was changed', async () => {
+  const command = app.start('restore', 'latest', '--mode', 'replace');
+  const workflowId = await until(
+    'the run',
+    async () => /waits to be approved[^]*--workflow-id (\S+) --name abort/.exec(command.output.stderr)?.[1],
+  );
+  await (await app.temporal()).workflow.getHandle(workflowId).cancel();
+  const { code, stdout, stderr } = await command.ended;
+  assert.equal(code, 130, stderr);
+  assert.match(stdout, /^Restore \S+ of shop: failed/);
+  assert.match(stderr, /error: The run \S+ was cancelled\.$/m);
+  assert.match(stderr, /hint: Nothing was changed\.$/m);
+  await assertUntouched(app, [app.database.name], 10);
+});
+
 test('the second plan knows how long the first restore took', async () => {
   const first = await app.ask('restore', 'latest');
   assert.equal(first.code, 0);

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 import { isHoldfastError } from '../../../../core/errors.ts';
 import { reconcile } from '../../../../core/restore/reconcile/reconcile.ts';
-import { dropDeadTargets } from '../../../../core/restore/database/deadTargets.ts';
+import { dropDeadTargets, findDeadTargets } from '../../../../core/restore/database/deadTargets.ts';
 import { releaseTarget } from '../../../../core/restore/database/releaseTarget.ts';
 import { databaseOids, swapDatabases, undoSwap } from '../../../../core/restore/database/swapDatabases.ts';
 import { createTarget, dropLeftOvers } from '../../../../core/restore/database/targetDatabase.ts';
@@ -93,12 +93,18 @@ test('[27] what dead runs left is found by their scope, in whatever state; other
   await begun(other, `${scope}-of-another/it`);
   await begun(used, `${scope}/used`);
   await openSession(context, used);
+  // Who does not have the source's lock cannot know that its restore is dead.
+  const [looked] = (await findDeadTargets(server, `${scope}/mine`, [])).left;
+  assert.equal(looked?.name, used.name);
+  assert.match(looked.advice, /^Look first whether a restore of the source runs/);
+  assert.doesNotMatch(looked.advice, /DROP DATABASE|COMMENT ON/);
   const { dropped, left } = await dropDeadTargets(server, `${scope}/mine`, []);
   assert.deepEqual(dropped, [target.name]);
   assert.deepEqual(
     left.map(({ name, why }) => [name, why]),
     [[used.name, '1 sessions are in it']],
   );
+  assert.match(left[0]?.advice ?? '', /DROP DATABASE/);
   const there = await databaseOids(server, [own.name, other.name, used.name]);
   assert.ok(there.every((oid) => oid !== undefined));
 });

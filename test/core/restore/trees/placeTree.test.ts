@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import promises from 'node:fs/promises';
-import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
@@ -76,6 +76,36 @@ for (const paths of [undefined, ['two']])
     assert.equal(listing(dirname(path)), gone);
     assert.equal(await readFile(join(path, 'two'), 'utf8'), 'now\n');
   });
+
+test('[27] what an application wrote into what is taken back is kept beside it', async (context) => {
+  const { path, place, now } = await restoredScene(context);
+  await placeTree(place);
+  await writeFile(join(path, 'upload'), 'fresh');
+  const taken = await takeBackTree(place);
+  const aside = `${path}_undone_r1`;
+  assert.deepEqual(taken, { tree: 'media', setAsideAs: [aside], drop: [`rm -rf --one-file-system -- ${aside}`] });
+  assert.deepEqual(await takeBackTree(place), taken, 'whose answer was lost, asks again');
+  await dropTreeLeftOvers(place);
+  assert.equal(fingerprint(path), now);
+  assert.equal(await readFile(join(aside, 'upload'), 'utf8'), 'fresh');
+  assert.deepEqual(await beside(path), ['media', 'media_undone_r1']);
+  execFileSync('sh', ['-c', taken.drop.join('\n')]);
+  assert.deepEqual(await beside(path), ['media']);
+});
+
+test('[27] so are single paths, written into or anew', async (context) => {
+  const { path, place } = await restoredScene(context, { paths: ['a/b/one', 'gone', 'two'] });
+  await placeTree(place);
+  shell(path, 'echo added >> a/b/one; echo anew > .two; mv .two two; echo fresh > gone/upload');
+  const { setAsideAs } = await takeBackTree(place);
+  await dropTreeLeftOvers(place);
+  assert.deepEqual(
+    setAsideAs.map((each) => each.slice(path.length)),
+    ['/a/b/one_undone_r1', '/gone_undone_r1', '/two_undone_r1'],
+  );
+  assert.equal(shell(path, 'cat a/b/one two; ls'), 'now\nnow\na\ngone_undone_r1\nnew\ntwo\ntwo_undone_r1\n');
+  assert.equal(shell(path, 'cat a/b/one_undone_r1 two_undone_r1 gone_undone_r1/upload'), 'then\nadded\nanew\nfresh\n');
+});
 
 test('names too long for an ending are cut, and stay apart', async (context) => {
   const path = join(await temporaryDirectory(context), 'm'.repeat(255));
@@ -155,7 +185,7 @@ test('a tree that is lost altogether comes back where it was, also through a sym
   await takeBackTree(place);
   assert.deepEqual(
     (await beside(path)).filter((name) => !name.startsWith('.')),
-    [],
+    ['media_undone_r1'],
   );
 
   const releases = await temporaryDirectory(context);
@@ -309,18 +339,21 @@ describe('[27] killed at any call', () => {
       const { path, place } = await restoredScene(context, { paths });
       const old = listing(path);
       await assertAtEveryCall(context, { path, place, prepare: placeTree, step: takeBackTree }, async () => {
-        await takeBackTree(place);
+        const { setAsideAs } = await takeBackTree(place);
         await dropTreeLeftOvers(place);
         assert.equal(listing(path), old);
-        assert.deepEqual(await beside(path), ['media']);
+        const aside = paths?.map((each) => join(path, `${each}_undone_r1`)) ?? [`${path}_undone_r1`];
+        assert.deepEqual(setAsideAs, aside);
+        for (const name of aside) await access(name);
+        assert.deepEqual(await beside(path), paths ? ['media'] : ['media', 'media_undone_r1']);
       });
     });
   }
 });
 
-/** Names, modes and contents, without what a restore keeps for itself. */
+/** Names, modes and contents, without what a restore keeps for itself, or of itself. */
 function listing(path: string): string {
-  const all = "find . -name '.holdfast-restoring-*' -prune -o";
+  const all = "find . -name '.holdfast-restoring-*' -prune -o -name '*_undone_r1' -prune -o";
   return shell(path, `${all} -printf '%p %m\\n' | LC_ALL=C sort; ${all} -type f -print0 | sort -z | xargs -0 cat`);
 }
 
