@@ -150,6 +150,8 @@ async function liftTimeout(client: Client): Promise<void> {
 /** A database in SQL_ASCII can hold any bytes, and its server refuses to hand out as UTF8 what is none. */
 async function applySettings(client: Client, { restores }: DatabaseAccess): Promise<void> {
   await liftTimeout(client);
+  // Before anything is called by name: the database may have functions of its own first in the path.
+  await client.query('set search_path = pg_catalog');
   const settings = restores ? { ...SESSION_SETTINGS, ...RESTORING_SETTINGS } : SESSION_SETTINGS;
   const names = Object.keys(settings);
   await client.query(

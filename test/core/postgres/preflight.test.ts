@@ -192,3 +192,17 @@ test('[6] an empty, shrunken, too small or different database is seen', () => {
   );
   assert.match(messages({ ...now, name: 'shop2' }, floors, previous).join(), /^warning the database is shop2/);
 });
+
+test('what a database has in its search path is never run by a session of a backup', async (context) => {
+  const database = await createDatabase(context);
+  await runSql(
+    database,
+    `create schema evil; create function evil.set_config(text, text, boolean) returns text language plpgsql as $$ begin raise 'run by %', current_user; end $$;
+     alter database ${database.name} set search_path = evil, pg_catalog`,
+  );
+  const { findings } = await inspectDatabase(accessTo(database));
+  assert.deepEqual(
+    findings.filter(({ severity }) => severity === 'failure'),
+    [],
+  );
+});
