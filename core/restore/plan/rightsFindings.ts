@@ -6,7 +6,7 @@ import type { Inventory } from '../../postgres/inventorySchema.ts';
 import { resolveTables } from '../database/selectTables.ts';
 import { shownName, type TableName } from '../reconcile/compareInventories.ts';
 import type { Finding } from '../../postgres/finding.ts';
-import { failure } from './finding.ts';
+import { failure, warning } from './finding.ts';
 import type { Lack } from './ownerFindings.ts';
 import type { PreflightTargetOptions } from '../run.ts';
 import type { RoleOnServer } from './roleOnServer.ts';
@@ -25,6 +25,7 @@ export async function rightsFindings(
     ...(await parameterFindings(client, role, serverMajor, settings)),
     ...(await roleSettingFindings(client, role, serverMajor, settings)),
     ...(noPrivileges ? [] : grantorFindings(role, inventory, tables !== undefined)),
+    ...(noPrivileges || tables ? [] : systemPrivilegeFindings(role, inventory)),
     ...forcedSecurityLacks(role, comparedUnderSecurity(inventory, tables)).map(({ message, advice }) =>
       failure(message, advice),
     ),
@@ -122,6 +123,18 @@ export function forcedSecurityLacks(role: RoleOnServer, tables: readonly TableNa
       message: `role ${role.name} cannot compare what it restores of tables whose row-level security is forced on their owner: ${cutList(tables.map(shownName))}`,
       advice: `ALTER ROLE ${quoteIdentifier(role.name)} BYPASSRLS;`,
     },
+  ];
+}
+
+/** Nearly always they belong to a superuser; but an extension's may belong to who creates it. */
+function systemPrivilegeFindings(role: RoleOnServer, { systemPrivileges = [] }: Inventory): Finding[] {
+  if (systemPrivileges.length === 0) return [];
+  const named = systemPrivileges.map(({ kind, identity }) => `${kind} ${identity}`);
+  return [
+    warning(
+      `privileges were changed on what the server or an extension brought, and a restore by role ${role.name} fails at its end unless that is his there: ${cutList(named)}`,
+      'Restore as a superuser, or leave privileges out (--no-privileges).',
+    ),
   ];
 }
 

@@ -254,6 +254,9 @@ test('[7] privileges that the server only warns it has not restored fail the res
     const server = { ...role, name: 'postgres' };
     const options = { server, noOwner: true };
     const target = await newTarget(context);
+    const [told] = await findingsOf(backup, options);
+    assert.match(told?.message ?? '', /^privileges were changed on what the server or an extension brought/);
+    assert.deepEqual(await findingsOf(backup, { ...options, noPrivileges: true }), []);
     await assert.rejects(restore(backup, target, options), {
       type: 'RestoreFailed',
       message,
