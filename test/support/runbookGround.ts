@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path';
 import { freePort } from '../../core/tools/freePort.ts';
 import { startPostgres, type PostgresServer } from '../../core/tools/postgresServer.ts';
 import { runSql } from '../core/postgres/support.ts';
-import { createApplication, type Application } from '../support/application.ts';
-import { HOLDFAST } from '../support/commandLine.ts';
-import { temporaryDirectory, type Scope } from '../support/directories.ts';
-import { testPostgres, type TestDatabase } from '../support/servers.ts';
+import { createApplication, type Application } from './application.ts';
+import { HOLDFAST } from './commandLine.ts';
+import { temporaryDirectory, type Scope } from './directories.ts';
+import { testPostgres, type TestDatabase } from './servers.ts';
 import { readRunbook, runPage } from './runbook.ts';
 
 /** The shop of the runbook, with a PostgreSQL server of its own that can be lost. */

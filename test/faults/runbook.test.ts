@@ -7,8 +7,8 @@ import { runSql } from '../core/postgres/support.ts';
 import type { RunningWorker } from '../support/application.ts';
 import { fileScope } from '../support/fileScope.ts';
 import { testTemporal, type TestDatabase } from '../support/servers.ts';
-import { readRunbook } from './runbook.ts';
-import { createGround, type Ground } from './runbookGround.ts';
+import { readRunbook } from '../support/runbook.ts';
+import { createGround, type Ground } from '../support/runbookGround.ts';
 
 /** docs/recovery-runbook.md, followed page by page by an operator who copies its commands, after what each page is for. */
 
