@@ -29,7 +29,7 @@ const WORKFLOWS = resolve(import.meta.dirname, '../test/workflows');
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: 'string' }, concurrency: { type: 'string', default: '3' }, postgres: { type: 'string' } },
+  options: { name: { type: 'string' }, concurrency: { type: 'string', default: '2' }, postgres: { type: 'string' } },
 });
 
 const files = await (positionals.length > 0 ? testFiles(positionals) : everyOtherTest());

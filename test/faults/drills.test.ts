@@ -9,7 +9,7 @@ import type { SweepResult } from '../../core/sweep/run.ts';
 import { runSql } from '../core/postgres/support.ts';
 import { maintenance, onServer } from '../core/restore/support.ts';
 import { createApplication, type Application } from '../support/application.ts';
-import { haltRestores, until } from '../support/processes.ts';
+import { until } from '../support/processes.ts';
 import { addBulkyTable, fillSmallShop } from '../support/smallShop.ts';
 import { superviseWorker, type SupervisedWorker } from '../support/supervisedWorker.ts';
 
@@ -29,8 +29,7 @@ describe('killed', SIDE_BY_SIDE, () => {
   const moments: Record<string, (app: Application) => Promise<true | undefined>> = {
     'while rows are restored': async (app) =>
       (await comments(app)).some((comment) => comment?.startsWith('Holdfast is restoring')) ? true : undefined,
-    'when the database is whole and not dropped yet': async (app) =>
-      (await comments(app)).some((comment) => comment?.endsWith('\nThe shop.')) ? true : undefined,
+    'when the database is whole and not dropped yet': isWhole,
     'while files are unpacked': async (app) => ((await directories(app)).length > 0 ? true : undefined),
   };
   for (const [moment, seen] of Object.entries(moments)) {
@@ -68,6 +67,8 @@ describe('killed', SIDE_BY_SIDE, () => {
       await until('the scratch database', async () => ((await comments(app)).length > 0 ? true : undefined), 60_000);
       worker.killOnly();
       await (await app.temporal()).workflow.getHandle(workflowId).terminate();
+      // The drill after it is to be at work for as long as a sweep takes.
+      await letChecksTake(app, 15);
       await worker.restart();
       const { name } = scratchOf(app);
       assert.deepEqual((await sweep(app, '--dry-run')).swept, [name]);
@@ -76,9 +77,9 @@ describe('killed', SIDE_BY_SIDE, () => {
       await assertNothingLeft(app);
 
       const next = await begin(app);
-      const restores = await haltRestores(worker.current);
+      await until('the whole database', () => isWhole(app));
       const { swept, kept } = await sweep(app);
-      restores.signal('SIGCONT');
+      assert.equal((await comments(app)).length, 1, 'the drill is at work');
       assert.deepEqual([swept, kept], [[], [name]]);
       assert.equal((await resultOf(app, next)).outcome, 'passed');
     },
@@ -100,17 +101,26 @@ async function prepare(t: TestContext): Promise<Ground> {
   await fillSmallShop(app);
   await addBulkyTable(app.database, ROWS);
   await writeFile(join(app.trees.media, 'film.mp4'), Buffer.alloc(200_000_000, 'film'));
-  const { shop } = app.settings.sources;
-  assert.ok(shop);
   // So that a whole database is there long enough to be seen.
-  shop.checks = [{ name: 'takes its time', sql: 'select true from pg_sleep(2)' }];
-  await app.save();
+  await letChecksTake(app, 2);
   // The mark of the drill stands before it once the database is whole.
   await runSql(app.database, `comment on database ${app.database.name} is 'The shop.'`);
   const worker = await superviseWorker(app);
   const { code, document } = await app.backup('shop', '--backend', 'local');
   assert.equal(code, 0, JSON.stringify(document));
   return { app, worker };
+}
+
+/** What stands in its comment once everything else is restored. */
+async function isWhole(app: Application): Promise<true | undefined> {
+  return (await comments(app)).some((comment) => comment?.endsWith('\nThe shop.')) ? true : undefined;
+}
+
+async function letChecksTake(app: Application, seconds: number): Promise<void> {
+  const { shop } = app.settings.sources;
+  assert.ok(shop);
+  shop.checks = [{ name: 'takes its time', sql: `select true from pg_sleep(${seconds})` }];
+  await app.save();
 }
 
 async function begin(app: Application): Promise<string> {
